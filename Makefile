@@ -1,0 +1,114 @@
+# raeh - self-hosted, real-time biosignal ingest
+#
+#   make              build everything into build/ (release flavour)
+#   make run          install what is needed, build, run the whole stack until Ctrl-C
+#   make demo         the same with a demo account, a simulated watch and live insights
+#   make test         every test: unit, integration, fuzz smoke, simulation, lint
+#   make unit         the C tests beside the code (ASan + UBSan)
+#   make integration  real processes, real clients
+#   make fuzz         the fuzz targets for longer (FUZZ_S seconds each)
+#   make sim          the deterministic simulation (SCHEDULES, SEED)
+#   make bench        print figures: throughput, cost, latency
+#   make lint         clang-format, clang-tidy, the layer rule
+#   make fmt          format the C code
+#   make deps         install the Debian packages that the rest needs
+#   make clean        remove build/
+#
+# A folder in services/ is a service; x_test.c is a test program, x_fuzz.c a fuzz target,
+# integration/x.c a program that may link every service. Nothing is listed by hand.
+
+CC       ?= cc
+PYTHON   ?= /usr/bin/python3
+B        ?= build
+FUZZ_S   ?= 60
+SCHEDULES ?= 10000
+
+CPPFLAGS += -I. -I$(B)/proto -D_GNU_SOURCE -MMD -MP
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+CFLAGS   += -std=gnu11 -g $(WARNINGS) -fno-omit-frame-pointer
+ifdef SAN
+CFLAGS   += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
+else
+CFLAGS   += -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+LDFLAGS  += -pie -Wl,-z,relro,-z,now
+endif
+LDFLAGS  += -Wl,--as-needed
+LDLIBS    = -lwebsockets -lssl -lcrypto -lnng -lprotobuf-c -lrocksdb -lsodium -ljansson -lz \
+            -lkissfft-float -lm -lpthread
+
+services := $(notdir $(patsubst %/main.c,%,$(wildcard services/*/main.c)))
+folders  := $(notdir $(wildcard services/*))
+protos   := $(wildcard proto/*.proto)
+proto_o  := $(patsubst proto/%.proto,$(B)/proto/%.pb-c.o,$(protos))
+proto_h  := $(proto_o:.o=.h)
+special  := %_test.c %_fuzz.c %/main.c
+folder    = $(filter-out $(special),$(wildcard $(1)/*.c $(1)/*/*.c))
+objects   = $(patsubst %.c,$(B)/%.o,$(call folder,$(1)))
+tests    := $(wildcard common/*_test.c services/*/*_test.c services/*/*/*_test.c integration/*_test.c)
+fuzzers  := $(wildcard common/*_fuzz.c services/*/*_fuzz.c services/*/*/*_fuzz.c)
+programs := $(filter-out %_test.c,$(wildcard integration/*.c))
+binary    = $(if $(filter cli,$(1)),raeh,raeh-$(1))
+# "--start-group": a service's archive and common's may need each other's protobuf code.
+archives  = -Wl,--start-group $(1) $(B)/common.a $(B)/proto.a -Wl,--end-group
+
+all: $(foreach s,$(services),$(B)/bin/$(call binary,$(s))) \
+     $(patsubst integration/%.c,$(B)/bin/integration/%,$(programs))
+
+define service_rules
+$(B)/services/$(1).a: $$(call objects,services/$(1))
+	@rm -f $$@
+	$$(AR) rcs $$@ $$^
+$(B)/bin/$(call binary,$(1)): $(B)/services/$(1)/main.o $(B)/services/$(1).a $(B)/common.a $(B)/proto.a
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$< $$(call archives,$(B)/services/$(1).a) $$(LDLIBS)
+endef
+$(foreach s,$(folders),$(eval $(call service_rules,$(s))))
+
+$(B)/common.a: $(call objects,common)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(B)/proto.a: $(proto_o)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(B)/proto/%.pb-c.h $(B)/proto/%.pb-c.c: proto/%.proto $(protos)
+	@mkdir -p $(@D)
+	protoc-c -Iproto --c_out=$(B)/proto $<
+$(B)/proto/%.pb-c.o: $(B)/proto/%.pb-c.c $(proto_h)
+	$(CC) $(filter-out $(WARNINGS),$(CFLAGS)) $(CPPFLAGS) -c -o $@ $<
+$(B)/%.o: %.c | $(proto_h)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(CPPFLAGS) -c -o $@ $<
+
+# A test links its own folder, less main(), and common.
+service_archive = $(if $(filter services/%,$(1)),$(B)/services/$(word 2,$(subst /, ,$(1))).a)
+every_service   = $(foreach s,$(folders),$(B)/services/$(s).a)
+.SECONDEXPANSION:
+$(B)/common/%_test: $(B)/common/%_test.o $(B)/common.a $(B)/proto.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call archives,) $(LDLIBS) -lcriterion
+$(B)/services/%_test: $(B)/services/%_test.o $$(call service_archive,services/%) $(B)/common.a $(B)/proto.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call archives,$(call service_archive,services/$*)) $(LDLIBS) -lcriterion
+$(B)/integration/%_test: $(B)/integration/%_test.o $(every_service) $(B)/common.a $(B)/proto.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call archives,$(every_service)) $(LDLIBS) -lcriterion
+$(B)/bin/integration/%: $(B)/integration/%.o $(every_service) $(B)/common.a $(B)/proto.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call archives,$(every_service)) $(LDLIBS)
+
+deps:
+	@./deps
+
+run: deps
+	@$(MAKE) --no-print-directory all
+	@exec $(B)/bin/raeh up
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@exec $(B)/bin/raeh up --demo
+
+unit:
+	@$(MAKE) --no-print-directory B=build/san SAN=1 run-unit
+run-unit: $(tests:%.c=$(B)/%)
+	@integration/run-unit $(sort $^)
+
+.PHONY: all deps run demo test unit run-unit integration fuzz sim bench lint fmt clean
+.SECONDARY:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,59 @@
+/*
+ * journal - the events of one actor, in order, and the view that they make.
+ *
+ *     command -> validate -> event -> journal_append -> apply(event) -> commit -> reply
+ *
+ * journal_append() is asynchronous: it returns at once and calls on_committed later,
+ * from the loop, when the events are durable. Nothing may be answered or broadcast
+ * before. The view changes only in apply(), which writes into the batch it is given;
+ * the journal stores its position in the same batch, so that after a crash at any
+ * point view and journal agree.
+ *
+ * apply() is called once for every event, in order of seq, some time between append
+ * and on_committed: a service may assume neither. When another writer was first
+ * (never with the local engine; a tested possibility), on_committed gets ERR_CONFLICT
+ * and nothing was applied: validate again and retry. ERR_LIMIT: the disk is full,
+ * nothing was applied.
+ *
+ * Layout in the store, under the journal's own partition (keys.h): one record an event,
+ *
+ *     seq -> hash of the record before (32) | hash of this payload with its salt (32) |
+ *            salt (16) | payload
+ *
+ * hash = BLAKE2b-256; so the kept journal is an audit trail in which a flipped byte shows.
+ */
+#ifndef COMMON_JOURNAL_H
+#define COMMON_JOURNAL_H
+
+#include "common/store.h"
+
+struct journal;
+
+typedef void journal_apply_fn(void *ctx, uint64_t seq, struct bytes event,
+			      struct store_batch *view);
+typedef void journal_committed_fn(void *ctx, enum err err);
+
+/* Borrows store and ctx. */
+struct journal *journal_open(struct store *store, struct loop *loop, journal_apply_fn *apply,
+			     void *ctx);
+void journal_close(struct journal *journal);
+AUTO_FREE(struct journal, journal_close)
+
+/* Copies the events. fn is always called, once, from a later turn of the loop. */
+void journal_append(struct journal *journal, const struct bytes *events, size_t n,
+		    journal_committed_fn *fn, void *ctx);
+
+uint64_t journal_last_seq(const struct journal *journal);
+
+/* Events with from_seq <= seq, oldest first, until fn says false. */
+typedef bool journal_read_fn(void *ctx, uint64_t seq, struct bytes event);
+void journal_read(struct journal *journal, uint64_t from_seq, journal_read_fn *fn, void *ctx);
+
+/* ERR_MALFORMED and the first bad seq when the hash chain does not hold. */
+CHECKED enum err journal_verify(struct journal *journal, uint64_t *ret_bad_seq);
+
+/* For tests: every append waits delay_ms more before it is applied, and each nth one
+ * (0 = none) is answered ERR_CONFLICT. */
+void journal_set_faults(struct journal *journal, int64_t delay_ms, unsigned conflict_every);
+
+#endif

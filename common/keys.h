@@ -1,0 +1,64 @@
+/*
+ * keys - the only file that knows the layout of store keys.
+ *
+ *     | partition (2) | account (16) | table (1) | row … |
+ *
+ * Numbers are big-endian, so byte order is number order and time order. The account
+ * stands right after the partition: no scan of one account can meet another's rows.
+ * Rows of the installation itself (journal, notices, outbox) use the nil account.
+ *
+ *     auth       'a' account            -            Account
+ *                'd' digest(32)         nil account  key id by digest
+ *                'k' key id             -            KeyRow
+ *                'n' notice number(8)   nil          Notice
+ *                'e' slot(4)+inc(16)    nil          edge lease
+ *     router     'm' model id           -            DeviceModel
+ *                'N' model name         -            model id (names are unique)
+ *                'v' model id+device id -            Device
+ *                's' session id         -            Session
+ *                'o' model+device id    -            the open session of a device
+ *     publisher  'S' session id         -            session description + counters
+ *                'f' session id+n(8)    -            one item: a frame
+ *                'x' session id+number(8)-           insight id by session, oldest first
+ *                'i' insight id(16)     -            Insight
+ *                'c' session id         -            analysis checkpoint
+ *                'O' number(8)          nil          insight by broadcast number
+ *     all        'j' seq(8)             nil          journal record
+ *                'p'                    nil          journal position
+ */
+#ifndef COMMON_KEYS_H
+#define COMMON_KEYS_H
+
+#include "common/mem.h"
+#include "common/uuid.h"
+
+#define PARTITIONS  64     /* fixed at installation */
+#define KEY_MAX     512
+#define PARTITION_OWN 0xfffe /* rows of the process itself */
+
+struct key {
+	uint8_t data[KEY_MAX];
+	size_t len;
+};
+
+/* Starts a key; the row follows with key_add*(). account NULL = nil. */
+void key_start(struct key *key, uint16_t partition, const struct uuid *account, char table);
+void key_add(struct key *key, const void *data, size_t len);
+void key_add_uuid(struct key *key, const struct uuid *id);
+void key_add_u64(struct key *key, uint64_t number);
+void key_add_u32(struct key *key, uint32_t number);
+struct bytes key_bytes(const struct key *key);
+
+/* The first key behind every key that begins with this one. */
+void key_end_of(const struct key *prefix, struct key *ret);
+
+/* What follows the table byte; len 0 when the key is too short. */
+struct bytes key_row(struct bytes key);
+/* The account in a key. False when the key is too short. */
+bool key_account(struct bytes key, struct uuid *ret);
+uint64_t key_read_u64(const void *data);
+
+/* hash(account, model, device) mod PARTITIONS; BLAKE2b, so the same everywhere for ever. */
+uint16_t partition_of(const struct uuid *account, const struct uuid *model, const char *device_id);
+
+#endif

@@ -24,7 +24,7 @@ FUZZ_S   ?= 60
 SCHEDULES ?= 10000
 
 CPPFLAGS += -I. -I$(B)/proto -D_GNU_SOURCE -MMD -MP
-WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-format-truncation -Werror
 CFLAGS   += -std=gnu11 -g $(WARNINGS) -fno-omit-frame-pointer
 ifdef SAN
 CFLAGS   += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined

@@ -1,0 +1,79 @@
+#include "common/apikey.h"
+
+#include <sodium.h>
+#include <stdint.h>
+#include <string.h>
+#include <zlib.h>
+
+#define PREFIX       "raeh_"
+#define PREFIX_LEN   5
+#define RANDOM_CHARS 30
+#define BODY_LEN     (PREFIX_LEN + RANDOM_CHARS)
+#define CHECK_CHARS  (APIKEY_LEN - BODY_LEN)
+
+static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+static void checksum_of(const char *body, char ret[CHECK_CHARS])
+{
+	uint32_t crc = (uint32_t)crc32(0, (const Bytef *)body, BODY_LEN);
+
+	for (int i = CHECK_CHARS - 1; i >= 0; i--) {
+		ret[i] = digits[crc % 62];
+		crc /= 62;
+	}
+}
+
+enum apikey_fault apikey_check(const char *text, size_t len)
+{
+	char check[CHECK_CHARS];
+
+	if (len == 0)
+		return APIKEY_MISSING;
+	if (len < PREFIX_LEN || memcmp(text, PREFIX, PREFIX_LEN) != 0)
+		return APIKEY_PREFIX;
+	if (len != APIKEY_LEN)
+		return APIKEY_LENGTH;
+	for (size_t i = PREFIX_LEN; i < len; i++)
+		if (text[i] == '\0' || !strchr(digits, text[i]))
+			return APIKEY_ALPHABET;
+	checksum_of(text, check);
+	if (memcmp(text + BODY_LEN, check, CHECK_CHARS) != 0)
+		return APIKEY_CHECKSUM;
+	return APIKEY_GOOD;
+}
+
+const char *apikey_fault_text(enum apikey_fault fault)
+{
+	static const char *const texts[] = {
+		[APIKEY_GOOD] = "the key is well formed",
+		[APIKEY_MISSING] = "no API key was given",
+		[APIKEY_PREFIX] = "an API key begins with raeh_",
+		[APIKEY_LENGTH] = "an API key has 41 characters",
+		[APIKEY_ALPHABET] = "an API key has only letters and digits after raeh_",
+		[APIKEY_CHECKSUM] = "the checksum of the API key does not match: it is mistyped",
+	};
+
+	return texts[fault];
+}
+
+void apikey_make(char ret[APIKEY_TEXT])
+{
+	memcpy(ret, PREFIX, PREFIX_LEN);
+	for (int i = PREFIX_LEN; i < BODY_LEN; i++)
+		ret[i] = digits[randombytes_uniform(62)];
+	checksum_of(ret, ret + BODY_LEN);
+	ret[APIKEY_LEN] = '\0';
+}
+
+bool apikey_is_token_form(const char *text, size_t len)
+{
+	static const char prefix[] = "raeht_";
+
+	if (len <= sizeof prefix - 1 || len > TOKEN_MAX ||
+	    memcmp(text, prefix, sizeof prefix - 1) != 0)
+		return false;
+	for (size_t i = sizeof prefix - 1; i < len; i++)
+		if (text[i] == '\0' || (!strchr(digits, text[i]) && !strchr("-_.", text[i])))
+			return false;
+	return true;
+}

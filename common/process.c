@@ -1,0 +1,164 @@
+#include "common/process.h"
+
+#include "common/log.h"
+#include "common/principal.h"
+#include "common/store.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#define MAX_ITEMS 48
+
+static const char *log_levels[] = { "debug", "info", "warn", "error" };
+
+static void on_stop(void *ctx)
+{
+	struct process *process = ctx;
+
+	log_info("stopping", "signal=1");
+	loop_stop(process->loop);
+}
+
+static bool level_of(const char *text, enum log_level *ret)
+{
+	for (size_t i = 0; i < ARRAY_LEN(log_levels); i++)
+		if (strcmp(text, log_levels[i]) == 0) {
+			*ret = (enum log_level)i;
+			return true;
+		}
+	return false;
+}
+
+static void usage(const char *service, const struct config_item *items)
+{
+	(void)printf("raeh-%s: one process of a raeh installation; `raeh up` starts it.\n\n", service);
+	config_help(items);
+}
+
+/* The settings file lies in the data directory, which is itself a setting: look for it first. */
+static const char *data_from(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--data") == 0 && i + 1 < argc)
+			return argv[i + 1];
+		if (strncmp(argv[i], "--data=", 7) == 0)
+			return argv[i] + 7;
+	}
+	return getenv("RAEH_DATA") ? getenv("RAEH_DATA") : "./data";
+}
+
+static bool directories_made(const char *data)
+{
+	static const char *const names[] = { "", "/run", "/secret" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char path[4096];
+
+		(void)snprintf(path, sizeof path, "%s%s", data, names[i]);
+		if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+			log_error("directory", "path=%s why=\"%s\"", path, strerror(errno));
+			return false;
+		}
+	}
+	return true;
+}
+
+static void watch_signals(struct process *process)
+{
+	(void)signal(SIGPIPE, SIG_IGN);
+	loop_on_signal(process->loop, SIGTERM, on_stop, process);
+	loop_on_signal(process->loop, SIGINT, on_stop, process);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+}
+
+int process_start(struct process *process, const char *service, const struct config_item *own,
+		  int argc, char **argv)
+{
+	const char *level_text, *ca, *cert, *hosts;
+	struct config_item items[MAX_ITEMS] = {
+		{ "data", CONFIG_TEXT, &process->data, "./data", 0, 0, "directory of the installation" },
+		{ "log-level", CONFIG_TEXT, &level_text, "info", 0, 0, "debug, info, warn or error" },
+		{ "bus-ca", CONFIG_TEXT, &ca, NULL, 0, 0, "PEM file: the bus speaks mutual TLS" },
+		{ "bus-cert", CONFIG_TEXT, &cert, NULL, 0, 0, "PEM file: own certificate and key" },
+		{ "bus-hosts", CONFIG_TEXT, &hosts, NULL, 0, 0, "name=host:port,… of every service" },
+	};
+	size_t n = 5;
+	char why[256], *file, *run;
+	struct bus_config bus_config;
+	enum log_level level;
+	enum err err;
+
+	for (; own->name; own++) {
+		MUST(n < MAX_ITEMS - 1);
+		items[n++] = *own;
+	}
+	log_init(service, LOG_INFO);
+	process->name = service;
+	file = xasprintf("%s/raeh.conf", data_from(argc, argv));
+	err = config_load(items, file, argc, argv, NULL, NULL, why);
+	mem_free(file);
+	if (err == ERR_AGAIN) {
+		usage(service, items);
+		return 0;
+	}
+	if (err != OK || !level_of(level_text, &level)) {
+		log_error("settings", "why=\"%s\"", err != OK ? why : "log-level: not a level");
+		return 2;
+	}
+	log_init(service, level);
+	if (sodium_init() < 0 || !directories_made(process->data))
+		return 1;
+	process->loop = loop_new();
+	watch_signals(process);
+	run = process_path(process, "run");
+	bus_config = (struct bus_config){ run, ca, cert, hosts };
+	err = bus_open(process->loop, &bus_config, &process->bus);
+	mem_free(run);
+	if (err != OK) {
+		log_error("bus", "err=%s", err_name(err));
+		return 1;
+	}
+	return -1;
+}
+
+void process_done(struct process *process)
+{
+	bus_close(process->bus);
+	loop_free(process->loop);
+}
+
+char *process_path(const struct process *process, const char *name)
+{
+	return xasprintf("%s/%s", process->data, name);
+}
+
+struct store *process_store(const struct process *process, const char *name)
+{
+	char *path = process_path(process, name);
+	struct store *store = NULL;
+	char why[256];
+	enum err err = store_open(path, process->loop, why, &store);
+
+	if (err != OK)
+		log_error("store", "path=%s err=%s why=\"%s\"", path, err_name(err), why);
+	mem_free(path);
+	return err == OK ? store : NULL;
+}
+
+bool process_secret(const struct process *process, const char *name, uint8_t ret[32])
+{
+	char *path = xasprintf("%s/secret/%s", process->data, name);
+	char why[256];
+	enum err err = secret_load(path, ret, why);
+
+	if (err != OK)
+		log_error("secret", "err=%s why=\"%s\"", err_name(err), why);
+	mem_free(path);
+	return err == OK;
+}

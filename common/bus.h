@@ -15,7 +15,9 @@
  *     requests already wait for that name;
  *   - a request is sent again while unanswered, so it MAY ARRIVE MORE THAN ONCE, and a
  *     late copy may arrive after the deadline: every request is idempotent by design;
- *   - broadcasts may be lost, repeated or late. Nothing that must arrive relies on one.
+ *   - broadcasts may be lost, repeated or late. Nothing that must arrive relies on one;
+ *   - bus_close() calls nobody back and frees the calls that wait for an answer with it,
+ *     so an actor is done before its bus. It is not called from a callback of the bus.
  *
  * Ownership: request and event bytes are borrowed for the call, in both directions.
  */
@@ -58,6 +60,7 @@ CHECKED enum err bus_serve(struct bus *bus, const char *name, int priority, bus_
 void bus_reply(struct bus_call *call, struct bytes reply);
 void bus_drop(struct bus_call *call);
 
+/* deadline_ms counts from now, as a timer's delay does: 3000 = three seconds. */
 void bus_request(struct bus *bus, const char *name, struct bytes request, int64_t deadline_ms,
 		 bus_reply_fn *fn, void *ctx);
 

@@ -8,7 +8,8 @@
  * runs. A failed sync ends the process: what the disk holds is then unknown.
  *
  * A full disk is refused before the engine meets it: store_write() says ERR_LIMIT
- * while less than the reserve is free, and recovers by itself.
+ * while less than the reserve is free, and recovers by itself. A batch that only
+ * deletes passes until a quarter of the reserve is left.
  *
  * store_open_memory() is the twin for tests and the simulation: same promises, no
  * disk; store_memory_crash() forgets what was not synced.
@@ -29,7 +30,7 @@ typedef void store_synced_fn(void *ctx);
 /* Makes the directory. ERR_IO: see why (a line in words, 256 bytes). ERR_CONFLICT: another
  * process has it open. */
 CHECKED enum err store_open(const char *directory, struct loop *loop, char why[256],
-			    struct store **ret);
+                            struct store **ret);
 struct store *store_open_memory(struct loop *loop, int64_t sync_delay_ms);
 /* Waits for the sync that runs; callbacks not yet made are not made. */
 void store_close(struct store *store);
@@ -47,7 +48,13 @@ size_t batch_bytes(const struct store_batch *batch);
 void batch_clear(struct store_batch *batch);
 
 CHECKED enum err store_write(struct store *store, const struct store_batch *batch);
+/* ERR_LIMIT when the disk is too full for a batch with puts; after OK the next
+ * store_write() is not refused for that: ask before work that cannot be taken back. */
+CHECKED enum err store_room(struct store *store);
+/* fn is always called from a later turn of the loop. */
 void store_sync(struct store *store, store_synced_fn *fn, void *ctx);
+/* Callbacks not yet made with this ctx are not made. */
+void store_forget(struct store *store, const void *ctx);
 
 /* Replaces the content of ret. ERR_NOT_FOUND leaves it empty. */
 CHECKED enum err store_get(struct store *store, struct bytes key, struct buf *ret);
@@ -55,8 +62,10 @@ CHECKED enum err store_get(struct store *store, struct bytes key, struct buf *re
 /* Keys from <= key < to, as they stand now (later writes are not seen), in order or
  * backwards. Key and value are borrowed until the next call. */
 struct store_scan *scan_open(struct store *store, struct bytes from, struct bytes to,
-			     bool backwards);
+                             bool backwards);
 bool scan_next(struct store_scan *scan, struct bytes *ret_key, struct bytes *ret_value);
+/* After scan_next() said false: ERR_IO when the disk, not the range, ended the scan. */
+CHECKED enum err scan_err(const struct store_scan *scan);
 void scan_close(struct store_scan *scan);
 AUTO_FREE(struct store_scan, scan_close)
 

@@ -1,0 +1,424 @@
+/*
+ * The engine on disk: one RocksDB, the default column family, the log on and never
+ * synced by a write. The helper thread touches nothing but the fields behind its lock
+ * and rocksdb_flush_wal(); it says that it is done through an eventfd in the loop.
+ */
+#include "common/log.h"
+#include "common/store_engine.h"
+#include "common/store_space.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <rocksdb/c.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MIB ((size_t)1 << 20)
+
+/* Several stores share a host: a store's memory is at most about 4 x 16 + 16 MiB. */
+#define WRITE_BUFFER_MOST  (16 * MIB)
+#define WRITE_BUFFER_LEAST (1 * MIB)
+#define WRITE_BUFFERS      4 /* three may wait for the disk before writing does */
+#define BLOCK_CACHE_BYTES  (16 * MIB)
+#define LEVEL_BASE_BYTES   (64 * MIB)
+#define BLOOM_BITS         10  /* one in a hundred lookups of an absent key reads the disk */
+#define OPEN_FILES         256 /* the sockets of the process need the rest */
+#define SYNC_PRIORITY      0
+
+struct sync {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wanted;
+	uint64_t asked, done; /* waiters so far, and those whose data is on the disk */
+	bool stop;
+	int done_fd;
+};
+
+struct rocksdb_store {
+	struct store store;
+	char *directory;
+	rocksdb_t *db;
+	rocksdb_options_t *options;
+	rocksdb_cache_t *cache;
+	rocksdb_writeoptions_t *write_options;
+	rocksdb_readoptions_t *read_options;
+	rocksdb_writebatch_t *batch; /* used by each write in turn */
+	struct store_space space;
+	struct sync sync;
+};
+
+struct rocksdb_scan {
+	struct store_scan scan;
+	rocksdb_readoptions_t *options; /* borrows from and to */
+	rocksdb_iterator_t *iterator;
+	char *from, *to;
+	bool backwards, started;
+};
+
+/* The one place where RocksDB's errors become ours; takes the text. */
+static enum err failed(struct store *store, const char *doing, char *error)
+{
+	store_set_why(store, "%s: %s", doing, error);
+	rocksdb_free(error);
+	return ERR_IO;
+}
+
+static enum err room(struct store *base, size_t bytes, bool only_deletes)
+{
+	struct rocksdb_store *store = (struct rocksdb_store *)base;
+
+	if (store_space_has_room(&store->space, bytes, only_deletes))
+		return OK;
+	store_set_why(base, "disk full: %llu MiB free, %llu MiB held in reserve",
+	              (unsigned long long)(store->space.free_bytes / MIB),
+	              (unsigned long long)(store->space.reserve_bytes / MIB));
+	return ERR_LIMIT;
+}
+
+static enum err write_batch(struct store *base, const struct store_batch *batch)
+{
+	struct rocksdb_store *store = (struct rocksdb_store *)base;
+	char *error = NULL;
+	struct op op;
+
+	rocksdb_writebatch_clear(store->batch);
+	for (size_t place = 0; batch_next(batch, &place, &op);) {
+		if (op.kind == OP_PUT)
+			rocksdb_writebatch_put(store->batch, op.key.data, op.key.len, op.value.data,
+			                       op.value.len);
+		else if (op.kind == OP_DELETE)
+			rocksdb_writebatch_delete(store->batch, op.key.data, op.key.len);
+		else
+			rocksdb_writebatch_delete_range(store->batch, op.key.data, op.key.len,
+			                                op.value.data, op.value.len);
+	}
+	rocksdb_write(store->db, store->write_options, store->batch, &error);
+	return error ? failed(base, "write", error) : OK;
+}
+
+static enum err get(struct store *base, struct bytes key, struct buf *ret)
+{
+	struct rocksdb_store *store = (struct rocksdb_store *)base;
+	rocksdb_pinnableslice_t *pinned;
+	char *error = NULL;
+	const char *value;
+	size_t len;
+
+	pinned = rocksdb_get_pinned(store->db, store->read_options, key.data, key.len, &error);
+	if (error)
+		return failed(base, "read", error);
+	if (!pinned)
+		return ERR_NOT_FOUND;
+	value = rocksdb_pinnableslice_value(pinned, &len);
+	buf_append(ret, value, len);
+	rocksdb_pinnableslice_destroy(pinned);
+	return OK;
+}
+
+static struct store_scan *open_scan(struct store *base, struct bytes from, struct bytes to,
+                                    bool backwards)
+{
+	struct rocksdb_store *store = (struct rocksdb_store *)base;
+	struct rocksdb_scan *scan = xcalloc(1, sizeof *scan);
+
+	scan->from = xmemdup(from.data, from.len);
+	scan->to = xmemdup(to.data, to.len);
+	scan->backwards = backwards;
+	scan->options = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_iterate_lower_bound(scan->options, scan->from, from.len);
+	rocksdb_readoptions_set_iterate_upper_bound(scan->options, scan->to, to.len);
+	rocksdb_readoptions_set_background_purge_on_iterator_cleanup(scan->options, 1);
+	scan->iterator = rocksdb_create_iterator(store->db, scan->options);
+	return &scan->scan;
+}
+
+static void step(struct rocksdb_scan *scan)
+{
+	if (!scan->started && scan->backwards)
+		rocksdb_iter_seek_to_last(scan->iterator);
+	else if (!scan->started)
+		rocksdb_iter_seek_to_first(scan->iterator);
+	else if (scan->backwards)
+		rocksdb_iter_prev(scan->iterator);
+	else
+		rocksdb_iter_next(scan->iterator);
+	scan->started = true;
+}
+
+static bool next(struct store_scan *base, struct bytes *ret_key, struct bytes *ret_value)
+{
+	struct rocksdb_scan *scan = (struct rocksdb_scan *)base;
+	char *error = NULL;
+
+	step(scan);
+	if (rocksdb_iter_valid(scan->iterator)) {
+		ret_key->data = rocksdb_iter_key(scan->iterator, &ret_key->len);
+		ret_value->data = rocksdb_iter_value(scan->iterator, &ret_value->len);
+		return true;
+	}
+	rocksdb_iter_get_error(scan->iterator, &error);
+	if (error) {
+		base->err = failed(base->store, "scan", error);
+		log_error("store-scan-failed", "why=\"%s\"", store_why(base->store));
+	}
+	return false;
+}
+
+static void close_scan(struct store_scan *base)
+{
+	struct rocksdb_scan *scan = (struct rocksdb_scan *)base;
+
+	rocksdb_iter_destroy(scan->iterator);
+	rocksdb_readoptions_destroy(scan->options);
+	mem_free(scan->from);
+	mem_free(scan->to);
+	mem_free(scan);
+}
+
+/* What was written is in an unknown state, and a second try may succeed without having
+ * written it (the kernel forgets a failed page). Only a restart reads the truth. */
+static _Noreturn void sync_failed(const struct rocksdb_store *store, const char *error)
+{
+	log_error("store-sync-failed", "directory=%s why=\"%s\"", store->directory, error);
+	_exit(EXIT_FAILURE);
+}
+
+static void *sync_thread(void *self)
+{
+	struct rocksdb_store *store = self;
+	struct sync *sync = &store->sync;
+
+	(void)pthread_mutex_lock(&sync->lock);
+	while (!sync->stop) {
+		uint64_t covers = sync->asked;
+		char *error = NULL;
+
+		if (covers == sync->done) {
+			(void)pthread_cond_wait(&sync->wanted, &sync->lock);
+			continue;
+		}
+		(void)pthread_mutex_unlock(&sync->lock);
+		rocksdb_flush_wal(store->db, 1, &error);
+		if (error)
+			sync_failed(store, error);
+		(void)pthread_mutex_lock(&sync->lock);
+		sync->done = covers;
+		MUST(eventfd_write(sync->done_fd, 1) == 0);
+	}
+	(void)pthread_mutex_unlock(&sync->lock);
+	return NULL;
+}
+
+static void ask_for_sync(struct store *base)
+{
+	struct sync *sync = &((struct rocksdb_store *)base)->sync;
+
+	(void)pthread_mutex_lock(&sync->lock);
+	sync->asked = base->asked;
+	(void)pthread_cond_signal(&sync->wanted);
+	(void)pthread_mutex_unlock(&sync->lock);
+}
+
+static void on_sync_done(void *ctx)
+{
+	struct rocksdb_store *store = ctx;
+	eventfd_t count;
+	uint64_t done;
+
+	if (eventfd_read(store->sync.done_fd, &count) != 0)
+		return; /* level-triggered: nothing is lost */
+	(void)pthread_mutex_lock(&store->sync.lock);
+	done = store->sync.done;
+	(void)pthread_mutex_unlock(&store->sync.lock);
+	store_served(&store->store, done);
+}
+
+static void start_sync_thread(struct rocksdb_store *store)
+{
+	struct sync *sync = &store->sync;
+
+	sync->done_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	MUST(sync->done_fd >= 0);
+	MUST(pthread_mutex_init(&sync->lock, NULL) == 0);
+	MUST(pthread_cond_init(&sync->wanted, NULL) == 0);
+	MUST(pthread_create(&sync->thread, NULL, sync_thread, store) == 0);
+	(void)pthread_setname_np(sync->thread, "store-sync"); /* only for those who look */
+	loop_watch(store->store.loop, sync->done_fd, SYNC_PRIORITY, on_sync_done, store);
+}
+
+static void stop_sync_thread(struct rocksdb_store *store)
+{
+	struct sync *sync = &store->sync;
+
+	loop_unwatch(store->store.loop, sync->done_fd);
+	(void)pthread_mutex_lock(&sync->lock);
+	sync->stop = true;
+	(void)pthread_cond_signal(&sync->wanted);
+	(void)pthread_mutex_unlock(&sync->lock);
+	MUST(pthread_join(sync->thread, NULL) == 0);
+	(void)pthread_cond_destroy(&sync->wanted);
+	(void)pthread_mutex_destroy(&sync->lock);
+	(void)close(sync->done_fd);
+}
+
+/* In this order: Debian's RocksDB asserts that nothing outlives the database but what
+ * it was made with. */
+static void free_store(struct rocksdb_store *store)
+{
+	rocksdb_writebatch_destroy(store->batch);
+	if (store->db)
+		rocksdb_close(store->db);
+	rocksdb_readoptions_destroy(store->read_options);
+	rocksdb_writeoptions_destroy(store->write_options);
+	rocksdb_options_destroy(store->options);
+	rocksdb_cache_destroy(store->cache);
+	mem_free(store->directory);
+	mem_free(store);
+}
+
+static void close_engine(struct store *base)
+{
+	struct rocksdb_store *store = (struct rocksdb_store *)base;
+
+	stop_sync_thread(store);
+	free_store(store);
+}
+
+static const struct store_engine rocksdb_engine = {
+	.close = close_engine,
+	.room = room,
+	.write = write_batch,
+	.sync = ask_for_sync,
+	.get = get,
+	.scan_open = open_scan,
+	.scan_next = next,
+	.scan_close = close_scan,
+};
+
+static void set_table_options(struct rocksdb_store *store)
+{
+	rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
+
+	store->cache = rocksdb_cache_create_lru(BLOCK_CACHE_BYTES);
+	rocksdb_block_based_options_set_block_cache(table, store->cache);
+	rocksdb_block_based_options_set_filter_policy(
+	        table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
+	rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
+	rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
+	rocksdb_options_set_block_based_table_factory(store->options, table);
+	rocksdb_block_based_options_destroy(table);
+}
+
+/* A buffer is written out while the disk may be at its reserve: it must fit there. */
+static size_t write_buffer_bytes(uint64_t reserve_bytes)
+{
+	if (reserve_bytes == 0 || reserve_bytes / 4 > WRITE_BUFFER_MOST)
+		return WRITE_BUFFER_MOST;
+	return reserve_bytes / 4 > WRITE_BUFFER_LEAST ? reserve_bytes / 4 : WRITE_BUFFER_LEAST;
+}
+
+static void set_options(struct rocksdb_store *store)
+{
+	rocksdb_options_t *options = rocksdb_options_create();
+	size_t write_buffer = write_buffer_bytes(store->space.reserve_bytes);
+
+	store->options = options;
+	rocksdb_options_set_create_if_missing(options, 1);
+	rocksdb_options_set_write_buffer_size(options, write_buffer);
+	rocksdb_options_set_max_write_buffer_number(options, WRITE_BUFFERS);
+	rocksdb_options_set_target_file_size_base(options, write_buffer);
+	rocksdb_options_set_max_bytes_for_level_base(options, LEVEL_BASE_BYTES);
+	rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
+	rocksdb_options_set_manifest_preallocation_size(options, MIB / 16);
+	rocksdb_options_set_max_open_files(options, OPEN_FILES);
+	/* The kernel begins early, so that a sync finds little left to do. */
+	rocksdb_options_set_bytes_per_sync(options, MIB);
+	rocksdb_options_set_wal_bytes_per_sync(options, MIB / 2);
+	/* After a power cut the log's end may be torn: keep all before the tear. */
+	rocksdb_options_set_wal_recovery_mode(options, rocksdb_point_in_time_recovery);
+	/* No thread that wakes to write statistics, no growing log of its own. */
+	rocksdb_options_set_stats_dump_period_sec(options, 0);
+	rocksdb_options_set_stats_persist_period_sec(options, 0);
+	rocksdb_options_set_info_log_level(options, 2); /* warnings */
+	rocksdb_options_set_max_log_file_size(options, MIB);
+	rocksdb_options_set_keep_log_file_num(options, 2);
+	set_table_options(store);
+	store->write_options = rocksdb_writeoptions_create();
+	store->read_options = rocksdb_readoptions_create();
+	store->batch = rocksdb_writebatch_create();
+}
+
+/* With every parent, as mkdir -p. */
+static bool make_directory(const char *directory)
+{
+	AUTO_MEM char *path = xstrdup(directory);
+
+	for (char *slash = path + 1; *path && (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		if (mkdir(path, 0700) != 0 && errno != EEXIST)
+			return false;
+		*slash = '/';
+	}
+	return mkdir(path, 0700) == 0 || errno == EEXIST;
+}
+
+/* Gives RocksDB's text, NULL when all is well. */
+static char *open_database(struct rocksdb_store *store)
+{
+	char *error = NULL;
+
+	rocksdb_options_set_compression(store->options, rocksdb_lz4_compression);
+	store->db = rocksdb_open(store->options, store->directory, &error);
+	if (!error || !strstr(error, "not linked"))
+		return error;
+	rocksdb_free(error);
+	error = NULL;
+	rocksdb_options_set_compression(store->options, rocksdb_no_compression);
+	store->db = rocksdb_open(store->options, store->directory, &error);
+	return error;
+}
+
+static enum err open_failed(char *error, char why[256])
+{
+	bool is_locked = strstr(error, "While lock file") || strstr(error, "lock hold by");
+
+	(void)snprintf(why, 256, "%s", error);
+	rocksdb_free(error);
+	return is_locked ? ERR_CONFLICT : ERR_IO;
+}
+
+enum err store_open(const char *directory, struct loop *loop, char why[256], struct store **ret)
+{
+	struct rocksdb_store *store;
+	sigset_t every, before;
+	char *error;
+
+	if (!make_directory(directory)) {
+		(void)snprintf(why, 256, "cannot make %s: %s", directory, strerror(errno));
+		return ERR_IO;
+	}
+	store = xcalloc(1, sizeof *store);
+	store->directory = xstrdup(directory);
+	store_init(&store->store, &rocksdb_engine, loop);
+	store_space_init(&store->space, store->directory);
+	set_options(store);
+
+	/* The threads made here, RocksDB's and ours, never take the process's signals. */
+	(void)sigfillset(&every);
+	(void)pthread_sigmask(SIG_SETMASK, &every, &before);
+	error = open_database(store);
+	if (!error)
+		start_sync_thread(store);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error) {
+		free_store(store);
+		return open_failed(error, why);
+	}
+	*ret = &store->store;
+	return OK;
+}

@@ -13,14 +13,16 @@
  * and on_committed: a service may assume neither. When another writer was first
  * (never with the local engine; a tested possibility), on_committed gets ERR_CONFLICT
  * and nothing was applied: validate again and retry. ERR_LIMIT: the disk is full,
- * nothing was applied.
+ * nothing was applied. ERR_IO: the store broke (store_why()) after apply() was called;
+ * nothing was written: end the process, a restart finds journal and view agreeing.
  *
  * Layout in the store, under the journal's own partition (keys.h): one record an event,
  *
  *     seq -> hash of the record before (32) | hash of this payload with its salt (32) |
  *            salt (16) | payload
  *
- * hash = BLAKE2b-256; so the kept journal is an audit trail in which a flipped byte shows.
+ * hash = BLAKE2b-256, a record's over its first 64 bytes, zeros before the first; so the
+ * kept journal is an audit trail in which a flipped byte shows. seq counts from 1.
  */
 #ifndef COMMON_JOURNAL_H
 #define COMMON_JOURNAL_H
@@ -30,18 +32,21 @@
 struct journal;
 
 typedef void journal_apply_fn(void *ctx, uint64_t seq, struct bytes event,
-			      struct store_batch *view);
+                              struct store_batch *view);
 typedef void journal_committed_fn(void *ctx, enum err err);
 
-/* Borrows store and ctx. */
+/* Borrows store and ctx. Calls apply() for what the view has not seen yet. A store that
+ * cannot be read ends the process. */
 struct journal *journal_open(struct store *store, struct loop *loop, journal_apply_fn *apply,
-			     void *ctx);
+                             void *ctx);
+/* Answers not yet given are not given. */
 void journal_close(struct journal *journal);
 AUTO_FREE(struct journal, journal_close)
 
-/* Copies the events. fn is always called, once, from a later turn of the loop. */
+/* Copies the events (at least one). Not from apply(). fn is always called, once, from a
+ * later turn of the loop. */
 void journal_append(struct journal *journal, const struct bytes *events, size_t n,
-		    journal_committed_fn *fn, void *ctx);
+                    journal_committed_fn *fn, void *ctx);
 
 uint64_t journal_last_seq(const struct journal *journal);
 

@@ -1,0 +1,424 @@
+/*
+ * The local engine: records, view and position in one batch, written when the append
+ * is due (at once, but for journal_set_faults()); then one sync for each append, whose
+ * callback answers the oldest append. So the order of answers is the order of appends,
+ * refused ones included, without further bookkeeping.
+ */
+#include "common/journal.h"
+
+#include "common/clock.h"
+#include "common/keys.h"
+#include "common/log.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HASH_BYTES         32
+#define REPLAY_BATCH_BYTES (1024 * 1024)
+
+struct head {
+	uint8_t before[HASH_BYTES];  /* hash of the 64 bytes that begin the record before */
+	uint8_t payload[HASH_BYTES]; /* hash of salt and payload */
+	uint8_t salt[16];
+};
+#define LINKED_BYTES (2 * HASH_BYTES) /* the part that the next record vouches for */
+_Static_assert(sizeof(struct head) == 80, "a record's head has no padding");
+
+struct append {
+	struct append *next;
+	int64_t due_ms;
+	journal_committed_fn *fn;
+	void *ctx;
+	enum err err;
+	size_t n;
+	struct bytes *events; /* then their bytes, in one allocation; NULL once settled */
+};
+
+struct queue {
+	struct append *first, *last;
+};
+
+struct journal {
+	struct store *store;
+	struct loop *loop;
+	journal_apply_fn *apply;
+	void *ctx;
+	uint64_t last_seq;
+	uint8_t last_hash[HASH_BYTES]; /* of the record last_seq; zeros before the first */
+	struct store_batch *batch;
+	struct buf record;
+	struct queue delayed, unsynced; /* an append waits in one, then in the other */
+	struct timer timer;             /* for the first delayed one */
+	int64_t delay_ms;
+	unsigned conflict_every, appends;
+	bool applying;
+};
+
+static void push(struct queue *queue, struct append *append)
+{
+	append->next = NULL;
+	if (queue->first)
+		queue->last->next = append;
+	else
+		queue->first = append;
+	queue->last = append;
+}
+
+static struct append *pop(struct queue *queue)
+{
+	struct append *append = queue->first;
+
+	queue->first = append->next;
+	return append;
+}
+
+static void free_append(struct append *append)
+{
+	mem_free(append->events);
+	mem_free(append);
+}
+
+static void hash_linked(struct bytes record, uint8_t ret[HASH_BYTES])
+{
+	size_t len = record.len < LINKED_BYTES ? record.len : LINKED_BYTES;
+
+	(void)crypto_generichash(ret, HASH_BYTES, record.data, len, NULL, 0);
+}
+
+static void hash_payload(const uint8_t *salt, struct bytes payload, uint8_t ret[HASH_BYTES])
+{
+	crypto_generichash_state state;
+
+	(void)crypto_generichash_init(&state, NULL, 0, HASH_BYTES);
+	(void)crypto_generichash_update(&state, salt, sizeof((struct head *)0)->salt);
+	(void)crypto_generichash_update(&state, payload.data, payload.len);
+	(void)crypto_generichash_final(&state, ret, HASH_BYTES);
+}
+
+static struct key record_key(uint64_t seq)
+{
+	struct key key;
+
+	key_start(&key, PARTITION_OWN, NULL, 'j');
+	key_add_u64(&key, seq);
+	return key;
+}
+
+static struct key position_key(void)
+{
+	struct key key;
+
+	key_start(&key, PARTITION_OWN, NULL, 'p');
+	return key;
+}
+
+static void put_position(struct store_batch *batch, uint64_t seq)
+{
+	struct key key = position_key(), value = { 0 };
+
+	key_add_u64(&value, seq);
+	batch_put(batch, key_bytes(&key), key_bytes(&value));
+}
+
+static void add_record(struct journal *journal, uint64_t seq, struct bytes event)
+{
+	struct key key = record_key(seq);
+	struct head head;
+
+	memcpy(head.before, journal->last_hash, HASH_BYTES);
+	randombytes_buf(head.salt, sizeof head.salt);
+	hash_payload(head.salt, event, head.payload);
+	journal->record.len = 0;
+	buf_append(&journal->record, &head, sizeof head);
+	buf_append(&journal->record, event.data, event.len);
+	batch_put(journal->batch, key_bytes(&key),
+	          BYTES(journal->record.data, journal->record.len));
+	hash_linked(BYTES(journal->record.data, journal->record.len), journal->last_hash);
+}
+
+static void apply_event(struct journal *journal, uint64_t seq, struct bytes event)
+{
+	journal->applying = true;
+	journal->apply(journal->ctx, seq, event, journal->batch);
+	journal->applying = false;
+}
+
+static enum err write_events(struct journal *journal, const struct bytes *events, size_t n)
+{
+	uint8_t hash_before[HASH_BYTES];
+	enum err err = store_room(journal->store);
+
+	if (err != OK)
+		return err;
+	memcpy(hash_before, journal->last_hash, HASH_BYTES);
+	batch_clear(journal->batch);
+	for (size_t i = 0; i < n; i++) {
+		add_record(journal, journal->last_seq + 1 + i, events[i]);
+		apply_event(journal, journal->last_seq + 1 + i, events[i]);
+	}
+	put_position(journal->batch, journal->last_seq + n);
+	err = store_write(journal->store, journal->batch);
+	if (err == OK)
+		journal->last_seq += n;
+	else
+		memcpy(journal->last_hash, hash_before, HASH_BYTES);
+	return err;
+}
+
+static void on_synced(void *ctx)
+{
+	struct journal *journal = ctx;
+	struct append *append = pop(&journal->unsynced);
+	struct append answered = *append;
+
+	free_append(append);
+	answered.fn(answered.ctx, answered.err);
+}
+
+/* Decides the append's outcome; its answer follows the next sync. */
+static void settle(struct journal *journal, struct append *append, const struct bytes *events,
+                   size_t n)
+{
+	journal->appends++;
+	if (journal->conflict_every > 0 && journal->appends % journal->conflict_every == 0)
+		append->err = ERR_CONFLICT;
+	else
+		append->err = write_events(journal, events, n);
+	push(&journal->unsynced, append);
+	store_sync(journal->store, on_synced, journal);
+}
+
+static void on_due(void *ctx)
+{
+	struct journal *journal = ctx;
+	struct append *append;
+
+	while (journal->delayed.first && journal->delayed.first->due_ms <= clock_boot_ms()) {
+		append = pop(&journal->delayed);
+		settle(journal, append, append->events, append->n);
+	}
+	if (journal->delayed.first)
+		timer_set(journal->loop, &journal->timer,
+		          journal->delayed.first->due_ms - clock_boot_ms(), on_due, journal);
+}
+
+static struct bytes *copy_events(const struct bytes *events, size_t n)
+{
+	size_t len = n * sizeof *events;
+	struct bytes *copies;
+	uint8_t *p;
+
+	for (size_t i = 0; i < n; i++)
+		len += events[i].len;
+	copies = xcalloc(1, len);
+	p = (uint8_t *)(copies + n);
+	for (size_t i = 0; i < n; i++) {
+		copies[i] = BYTES(p, events[i].len);
+		if (events[i].len > 0)
+			memcpy(p, events[i].data, events[i].len);
+		p += events[i].len;
+	}
+	return copies;
+}
+
+void journal_append(struct journal *journal, const struct bytes *events, size_t n,
+                    journal_committed_fn *fn, void *ctx)
+{
+	struct append *append = xcalloc(1, sizeof *append);
+
+	MUST(!journal->applying && n > 0);
+	*append = (struct append){ .fn = fn, .ctx = ctx };
+	if (journal->delay_ms <= 0 && !journal->delayed.first) {
+		settle(journal, append, events, n);
+		return;
+	}
+	append->events = copy_events(events, n);
+	append->n = n;
+	append->due_ms = clock_boot_ms() + journal->delay_ms;
+	if (!journal->delayed.first)
+		timer_set(journal->loop, &journal->timer, journal->delay_ms, on_due, journal);
+	push(&journal->delayed, append);
+}
+
+/* A journal that cannot be read at start cannot be continued either: to number on
+ * from a wrong place would overwrite it. */
+static void must_read(struct journal *journal, enum err err)
+{
+	if (err == OK)
+		return;
+	log_error("journal-open-failed", "err=%s why=\"%s\"", err_name(err),
+	          store_why(journal->store));
+	_exit(EXIT_FAILURE);
+}
+
+static struct store_scan *scan_records(struct journal *journal, uint64_t from_seq, bool backwards)
+{
+	struct key from = record_key(from_seq), table, end;
+
+	key_start(&table, PARTITION_OWN, NULL, 'j');
+	key_end_of(&table, &end);
+	return scan_open(journal->store, key_bytes(&from), key_bytes(&end), backwards);
+}
+
+/* False at the end. A record with a broken key or head comes as it is. */
+static bool next_record(struct store_scan *scan, uint64_t *ret_seq, struct bytes *ret_record)
+{
+	struct bytes key;
+
+	do {
+		if (!scan_next(scan, &key, ret_record))
+			return false;
+	} while (key_row(key).len != 8);
+	*ret_seq = key_read_u64(key_row(key).data);
+	return true;
+}
+
+static bool payload_of(struct bytes record, struct bytes *ret)
+{
+	if (record.len < sizeof(struct head))
+		return false;
+	*ret = BYTES((const uint8_t *)record.data + sizeof(struct head),
+	             record.len - sizeof(struct head));
+	return true;
+}
+
+static void find_last(struct journal *journal)
+{
+	AUTO(scan_close) struct store_scan *scan = scan_records(journal, 0, true);
+	struct bytes record;
+
+	if (next_record(scan, &journal->last_seq, &record))
+		hash_linked(record, journal->last_hash);
+	must_read(journal, scan_err(scan));
+}
+
+/* 0 when none is kept or it is unreadable: then everything is applied again. */
+static enum err read_position(struct journal *journal, uint64_t *ret)
+{
+	struct key key = position_key();
+	struct buf value = { 0 };
+	enum err err = store_get(journal->store, key_bytes(&key), &value);
+
+	*ret = err == OK && value.len == 8 ? key_read_u64(value.data) : 0;
+	buf_free(&value);
+	return err == ERR_NOT_FOUND ? OK : err;
+}
+
+static void write_applied(struct journal *journal, uint64_t seq)
+{
+	put_position(journal->batch, seq);
+	must_read(journal, store_write(journal->store, journal->batch));
+	batch_clear(journal->batch);
+}
+
+static void replay_from(struct journal *journal, uint64_t position)
+{
+	AUTO(scan_close) struct store_scan *scan = scan_records(journal, position + 1, false);
+	uint64_t seq = position;
+	struct bytes record, event;
+
+	batch_clear(journal->batch);
+	while (next_record(scan, &seq, &record)) {
+		if (payload_of(record, &event))
+			apply_event(journal, seq, event);
+		if (batch_bytes(journal->batch) >= REPLAY_BATCH_BYTES)
+			write_applied(journal, seq);
+	}
+	must_read(journal, scan_err(scan));
+	write_applied(journal, seq);
+}
+
+struct journal *journal_open(struct store *store, struct loop *loop, journal_apply_fn *apply,
+                             void *ctx)
+{
+	struct journal *journal = xcalloc(1, sizeof *journal);
+	uint64_t position;
+
+	MUST(sodium_init() >= 0);
+	journal->store = store;
+	journal->loop = loop;
+	journal->apply = apply;
+	journal->ctx = ctx;
+	journal->batch = batch_new();
+	find_last(journal);
+	must_read(journal, read_position(journal, &position));
+	if (position < journal->last_seq)
+		replay_from(journal, position);
+	else
+		journal->last_seq = position; /* lost records leave a hole for verify to find */
+	return journal;
+}
+
+void journal_close(struct journal *journal)
+{
+	if (!journal)
+		return;
+	timer_stop(journal->loop, &journal->timer);
+	store_forget(journal->store, journal);
+	while (journal->delayed.first)
+		free_append(pop(&journal->delayed));
+	while (journal->unsynced.first)
+		free_append(pop(&journal->unsynced));
+	batch_free(journal->batch);
+	buf_free(&journal->record);
+	mem_free(journal);
+}
+
+uint64_t journal_last_seq(const struct journal *journal)
+{
+	return journal->last_seq;
+}
+
+void journal_read(struct journal *journal, uint64_t from_seq, journal_read_fn *fn, void *ctx)
+{
+	AUTO(scan_close) struct store_scan *scan = scan_records(journal, from_seq, false);
+	struct bytes record, event;
+	uint64_t seq;
+
+	while (next_record(scan, &seq, &record))
+		if (payload_of(record, &event) && !fn(ctx, seq, event))
+			return;
+}
+
+static bool is_whole(struct bytes record, const uint8_t before[HASH_BYTES])
+{
+	const struct head *head = record.data;
+	uint8_t hash[HASH_BYTES];
+	struct bytes payload;
+
+	if (!payload_of(record, &payload) || memcmp(head->before, before, HASH_BYTES) != 0)
+		return false;
+	hash_payload(head->salt, payload, hash);
+	return memcmp(head->payload, hash, HASH_BYTES) == 0;
+}
+
+enum err journal_verify(struct journal *journal, uint64_t *ret_bad_seq)
+{
+	AUTO(scan_close) struct store_scan *scan = scan_records(journal, 0, false);
+	uint8_t before[HASH_BYTES] = { 0 };
+	uint64_t seq, expected = 1;
+	struct bytes record;
+	enum err err;
+
+	for (; next_record(scan, &seq, &record); expected++) {
+		if (seq != expected || !is_whole(record, before)) {
+			*ret_bad_seq = seq < expected ? seq : expected;
+			return ERR_MALFORMED;
+		}
+		hash_linked(record, before);
+	}
+	err = scan_err(scan);
+	if (err == OK && expected <= journal->last_seq) {
+		*ret_bad_seq = expected;
+		err = ERR_MALFORMED;
+	}
+	return err;
+}
+
+void journal_set_faults(struct journal *journal, int64_t delay_ms, unsigned conflict_every)
+{
+	journal->delay_ms = delay_ms;
+	journal->conflict_every = conflict_every;
+}

@@ -4,7 +4,9 @@
  *     { "lease-ms", CONFIG_INT, &lease_ms, "30000", 1000, 600000, "how long …" }
  *
  * is --lease-ms, RAEH_LEASE_MS and `lease-ms = 30000` in the file. A bad value is an
- * error that names its place, what was expected and what came.
+ * error that names its place, what was expected and what came. Flags are --x value or
+ * --x=value, and "--" ends them; the last of several counts. In the file, # begins a
+ * comment at the start of a line or after a space.
  */
 #ifndef COMMON_CONFIG_H
 #define COMMON_CONFIG_H
@@ -19,20 +21,21 @@ enum config_kind { CONFIG_TEXT, CONFIG_INT, CONFIG_FLAG /* --x, RAEH_X=1, x = tr
 struct config_item {
 	const char *name;
 	enum config_kind kind;
-	void *value;         /* const char **, int64_t *, bool * */
+	void *value;          /* const char **, int64_t *, bool * */
 	const char *fallback; /* NULL for text: unset stays NULL */
 	int64_t least, most;  /* CONFIG_INT */
 	const char *help;     /* one line; NULL hides it from --help */
 };
 
 /* items end with a row whose name is NULL. file may be NULL or missing. Words that are no
- * flag are gathered in rest (at most *n_rest, its number on return; NULL = refused).
+ * flag (argv[0] left out) are gathered in rest (at most *n_rest, its number on return;
+ * NULL = refused).
  * Text values are borrowed from argv and environ or live as long as the process.
  * ERR_MALFORMED: why holds the sentence. --help and -h: ERR_AGAIN. */
 CHECKED enum err config_load(const struct config_item *items, const char *file, int argc,
-			     char **argv, const char **rest, int *n_rest, char why[256]);
+                             char **argv, const char **rest, int *n_rest, char why[256]);
 
-/* One aligned line an item. */
+/* One aligned line an item, on standard output. */
 void config_help(const struct config_item *items);
 
 #endif

@@ -7,11 +7,16 @@
  * stands right after the partition: no scan of one account can meet another's rows.
  * Rows of the installation itself (journal, notices, outbox) use the nil account.
  *
- *     auth       'a' account            -            Account
- *                'd' digest(32)         nil account  key id by digest
- *                'k' key id             -            KeyRow
+ *     auth       'a' (empty)            -            AccountRow
+ *                'E' e-mail             nil account  account id
+ *                'd' digest(32)         nil          account id + key id
+ *                'K' key id             nil          account id
+ *                'k' key id             -            KeyRow of a living key
+ *                'r' key id             -            KeyRow of a revoked key
+ *                'u' key id             -            last use, wall ms (8)
  *                'n' notice number(8)   nil          Notice
- *                'e' slot(4)+inc(16)    nil          edge lease
+ *                'e' slot(4)+inc(16)    nil          EdgeRow: may hold a lease
+ *                'g' slot(4)+inc(16)    nil          wall ms (8): ended, never comes back
  *     router     'm' model id           -            DeviceModel
  *                'N' model name         -            model id (names are unique)
  *                'v' model id+device id -            Device

@@ -1,0 +1,17 @@
+/*
+ * motion - how much the wearer moves, 0 at rest to 1.
+ *
+ *     v = sd(|a|) / mean(|a|),   level = 1 - exp(-(v / V)^2)
+ *
+ * over the window; |a| includes gravity, so its mean is about 1 g and v needs no
+ * unit: g, mg, m/s^2 and raw counts give the same.
+ */
+#ifndef PUBLISHER_DSP_MOTION_H
+#define PUBLISHER_DSP_MOTION_H
+
+#include <stddef.h>
+
+/* magnitude: |a| per sample. */
+float motion_level(const float *magnitude, size_t count);
+
+#endif

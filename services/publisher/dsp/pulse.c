@@ -1,0 +1,77 @@
+#include "services/publisher/dsp/pulse.h"
+
+#include <math.h>
+#include <string.h>
+
+#define HIGHPASS_HZ   0.4   /* below 30 bpm; breathing (0.1 – 0.5 Hz) is mostly gone */
+#define STEEP_KEEP    0.95f /* a second: the sign rests on the last 20 s or so */
+#define LEVEL_SAMPLES (FRONT_HZ / 4)
+
+struct pulse pulse_new(void)
+{
+	return (struct pulse){ .highpass = biquad_highpass(HIGHPASS_HZ, FRONT_HZ) };
+}
+
+static void shift(float *series, size_t count, size_t by)
+{
+	memmove(series, series + by, (count - by) * sizeof(*series));
+}
+
+static void watch_slope(struct pulse *pulse)
+{
+	const float *x = pulse->wave + PULSE_WAVE - FRONT_HZ;
+	float square = 0, cube = 0;
+
+	for (size_t j = 0; j < FRONT_HZ; j++) {
+		float d = x[j] - x[j - 1];
+
+		square += d * d;
+		cube += d * d * d;
+	}
+	pulse->steepness *= STEEP_KEEP;
+	if (square > 0)
+		pulse->steepness += cube / (square * sqrtf(square));
+}
+
+void pulse_second(struct pulse *pulse, const float *sample, uint32_t valid, double reference)
+{
+	double sum = 0;
+
+	shift(pulse->wave, PULSE_WAVE, FRONT_HZ);
+	shift(pulse->level, PULSE_LEVEL, 4);
+	shift(pulse->dc, PULSE_WAVE_S, 1);
+	memmove(pulse->valid, pulse->valid + 1, (PULSE_LEVEL_S - 1) * sizeof(*pulse->valid));
+	for (size_t j = 0; j < FRONT_HZ; j++) {
+		pulse->wave[PULSE_WAVE - FRONT_HZ + j] = biquad_push(&pulse->highpass, sample[j]);
+		sum += (double)sample[j];
+	}
+	for (size_t q = 0; q < 4; q++) {
+		float quarter = 0;
+
+		for (size_t j = 0; j < LEVEL_SAMPLES; j++)
+			quarter += sample[q * LEVEL_SAMPLES + j];
+		pulse->level[PULSE_LEVEL - 4 + q] = quarter / LEVEL_SAMPLES;
+	}
+	pulse->dc[PULSE_WAVE_S - 1] = (float)(reference + sum / FRONT_HZ);
+	pulse->valid[PULSE_LEVEL_S - 1] = valid;
+	watch_slope(pulse);
+}
+
+float pulse_sign(const struct pulse *pulse)
+{
+	return pulse->steepness < 0 ? -1 : 1;
+}
+
+const float *pulse_wave(const struct pulse *pulse, size_t seconds)
+{
+	return pulse->wave + PULSE_WAVE - seconds * FRONT_HZ;
+}
+
+unsigned pulse_valid(const uint32_t *valid, size_t seconds)
+{
+	unsigned count = 0;
+
+	for (size_t s = PULSE_LEVEL_S - seconds; s < PULSE_LEVEL_S; s++)
+		count += (unsigned)__builtin_popcount(valid[s]);
+	return count;
+}

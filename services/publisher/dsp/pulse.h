@@ -1,0 +1,49 @@
+/*
+ * pulse - what is remembered of one channel of light, at 32 Hz and slower.
+ *
+ *   wave    the band 0.4 – 8 Hz: beats and their spectrum     PULSE_WAVE_S seconds
+ *   level   means of 8 samples (4 Hz): breathing              PULSE_LEVEL_S seconds
+ *   dc      means of a second in declared units: oximetry     PULSE_WAVE_S seconds
+ *   valid   which samples rest on samples, a word a second    PULSE_LEVEL_S seconds
+ *
+ * The wave's sign is not given: raw reflected light falls when blood comes. Blood
+ * rushes in faster than it runs off, so the steeper slope tells: with d the
+ * differences of the wave, sum d^3 > 0 when more blood is up.
+ */
+#ifndef PUBLISHER_DSP_PULSE_H
+#define PUBLISHER_DSP_PULSE_H
+
+#include "services/publisher/dsp/beats.h"
+#include "services/publisher/dsp/biquad.h"
+#include "services/publisher/dsp/front.h"
+
+#define PULSE_WAVE_S  12
+#define PULSE_LEVEL_S 64
+#define PULSE_WAVE    (PULSE_WAVE_S * FRONT_HZ)
+#define PULSE_LEVEL   (PULSE_LEVEL_S * 4)
+
+struct pulse {
+	struct biquad highpass;
+	float wave[PULSE_WAVE]; /* newest last, as all below */
+	float level[PULSE_LEVEL];
+	float dc[PULSE_WAVE_S];
+	uint32_t valid[PULSE_LEVEL_S];
+	float steepness; /* running sum of d^3 / (sum d^2)^1.5 */
+	struct beats beats;
+};
+
+struct pulse pulse_new(void);
+
+/* The next second: FRONT_HZ samples relative to reference. */
+void pulse_second(struct pulse *pulse, const float *sample, uint32_t valid, double reference);
+
+/* +1 when more blood is up, -1 otherwise. */
+float pulse_sign(const struct pulse *pulse);
+
+/* The newest `seconds` of the wave. */
+const float *pulse_wave(const struct pulse *pulse, size_t seconds);
+
+/* Valid samples among the newest `seconds`. */
+unsigned pulse_valid(const uint32_t *valid, size_t seconds);
+
+#endif

@@ -1,0 +1,307 @@
+#include "services/publisher/dsp/vitals.h"
+
+#include "common/mem.h"
+#include "services/publisher/dsp/breath.h"
+#include "services/publisher/dsp/hrv.h"
+#include "services/publisher/dsp/motion.h"
+#include "services/publisher/dsp/oxygen.h"
+
+#include <math.h>
+#include <string.h>
+
+#define HIGHPASS_HZ    0.4 /* as the pulse's: the heart estimator compares the two */
+#define MOTION_STEP_S  2
+#define HEART_FIRST_S  4 /* of signal before a heart rate is worth saying */
+#define OXYGEN_FIRST_S 2.5
+#define BREATH_FIRST_S 20 /* three breaths at 9 a minute */
+#define HRV_FIRST_S    30
+#define MOTION_FIRST_S 1
+#define LEAST_FILLED   0.25 /* of a window: below, there is nothing to estimate from */
+#define TRUST_SHARE    (HEART_STEP_S / 30.0f) /* 30 s: half of an HRV window */
+#define MUCH_WORSE     0.8 /* of the best channel's samples: below, a channel is not used */
+
+struct sink {
+	vitals_sink *call;
+	void *self;
+};
+
+size_t vitals_size(size_t channels)
+{
+	return sizeof(struct vitals) + channels * sizeof(struct pulse);
+}
+
+void vitals_init(struct vitals *vitals, size_t channels, bool has_limb)
+{
+	vitals->channels = (uint32_t)channels;
+	vitals->has_limb = has_limb;
+	vitals->heart = heart_new();
+	for (size_t a = 0; a < HEART_AXES; a++)
+		vitals->limb.highpass[a] = biquad_highpass(HIGHPASS_HZ, FRONT_HZ);
+	for (size_t c = 0; c < channels; c++)
+		vitals->pulse[c] = pulse_new();
+}
+
+void vitals_limb_second(struct vitals *vitals, const struct front_second *second,
+                        const double *reference)
+{
+	struct limb *limb = &vitals->limb;
+	size_t count = ARRAY_LEN(limb->magnitude), old = count - FRONT_HZ;
+
+	memmove(limb->magnitude, limb->magnitude + FRONT_HZ, old * sizeof(float));
+	memmove(limb->valid, limb->valid + 1, (PULSE_LEVEL_S - 1) * sizeof(*limb->valid));
+	limb->valid[PULSE_LEVEL_S - 1] = second->valid;
+	memset(limb->magnitude + old, 0, FRONT_HZ * sizeof(float));
+	for (size_t a = 0; a < HEART_AXES; a++) {
+		memmove(limb->axis[a], limb->axis[a] + FRONT_HZ, old * sizeof(float));
+		for (size_t j = 0; j < FRONT_HZ; j++) {
+			float whole = (float)(reference[a] + (double)second->sample[a][j]);
+
+			limb->axis[a][old + j] =
+			        biquad_push(&limb->highpass[a], second->sample[a][j]);
+			limb->magnitude[old + j] += whole * whole;
+		}
+	}
+	for (size_t j = old; j < count; j++)
+		limb->magnitude[j] = sqrtf(limb->magnitude[j]);
+}
+
+/* Seconds of the window that lie behind the beginning of the signal. */
+static double span_s(const struct vitals *vitals, double window_s)
+{
+	return fmin(window_s, (double)vitals->began / FRONT_HZ);
+}
+
+static double filled(const struct vitals *vitals, const uint32_t *valid, size_t window_s)
+{
+	double span = span_s(vitals, (double)window_s) * FRONT_HZ;
+
+	return span > 0 ? fmin(1, pulse_valid(valid, window_s) / span) : 0;
+}
+
+static void answer(const struct sink *sink, enum vital vital, const float *value_confidence)
+{
+	struct vital_answer out = { vital, value_confidence[0], value_confidence[1] };
+
+	if (!isfinite(out.value) || !isfinite(out.confidence))
+		return;
+	sink->call(sink->self, &out);
+}
+
+static float confidence(const struct vitals *vitals, double window_s, double fill, float quality)
+{
+	return (float)(span_s(vitals, window_s) / window_s * fill) * fminf(1, fmaxf(0, quality));
+}
+
+static float limb_level(const struct vitals *vitals, size_t window_s)
+{
+	size_t count = ARRAY_LEN(vitals->limb.magnitude);
+	size_t used = (size_t)(span_s(vitals, (double)window_s) * FRONT_HZ);
+
+	return used == 0 ? 0 : motion_level(vitals->limb.magnitude + count - used, used);
+}
+
+/* The channels worth using, with the fill of the worst of them. */
+static double choose_channels(const struct vitals *vitals, struct heart_window *window)
+{
+	double fill[VITALS_CHANNELS], best = 0, worst = 1;
+
+	for (size_t c = 0; c < vitals->channels; c++) {
+		fill[c] = filled(vitals, vitals->pulse[c].valid, HEART_WINDOW_S);
+		best = fmax(best, fill[c]);
+	}
+	for (size_t c = 0; c < vitals->channels; c++) {
+		if (fill[c] < MUCH_WORSE * best)
+			continue;
+		worst = fmin(worst, fill[c]);
+		window->pulse[window->channels++] = pulse_wave(&vitals->pulse[c], HEART_WINDOW_S);
+	}
+	return best > 0 ? worst : 0;
+}
+
+static void on_heart(struct vitals *vitals, const struct sink *sink)
+{
+	struct heart_window window = { .count = HEART_WINDOW_S * FRONT_HZ };
+	double fill = choose_channels(vitals, &window), limb_fill;
+	struct heart_rate rate;
+
+	if (fill < LEAST_FILLED)
+		return;
+	limb_fill = vitals->has_limb ? filled(vitals, vitals->limb.valid, HEART_WINDOW_S) : 0;
+	if (limb_fill >= MUCH_WORSE * fill) {
+		window.axes = HEART_AXES;
+		window.motion_level = limb_level(vitals, HEART_WINDOW_S);
+		for (size_t a = 0; a < HEART_AXES; a++)
+			window.motion[a] = vitals->limb.axis[a];
+		fill = fmin(fill, limb_fill);
+	}
+	rate = heart_update(&vitals->heart, &window);
+	vitals->heart_bpm = rate.bpm;
+	vitals->heart_trust += TRUST_SHARE * (rate.quality - vitals->heart_trust);
+	if (rate.bpm > 0 && span_s(vitals, HEART_WINDOW_S) >= HEART_FIRST_S)
+		answer(sink, VITAL_HR,
+		       (float[]){ rate.bpm,
+		                  confidence(vitals, HEART_WINDOW_S, fill, rate.quality) });
+}
+
+/* The channel to read beats from: the first with the most samples. */
+static struct pulse *beat_channel(struct vitals *vitals)
+{
+	struct pulse *best = &vitals->pulse[0];
+
+	for (size_t c = 1; c < vitals->channels; c++)
+		if (pulse_valid(vitals->pulse[c].valid, BREATH_WINDOW_S) >
+		    pulse_valid(best->valid, BREATH_WINDOW_S) * (1 / MUCH_WORSE))
+			best = &vitals->pulse[c];
+	return best;
+}
+
+static void on_breath(struct vitals *vitals, const struct sink *sink)
+{
+	struct pulse *pulse = beat_channel(vitals);
+	double fill = filled(vitals, pulse->valid, BREATH_WINDOW_S);
+	struct breath_rate rate;
+
+	if (fill < LEAST_FILLED || span_s(vitals, BREATH_WINDOW_S) < BREATH_FIRST_S)
+		return;
+	rate = breath_estimate(&pulse->beats,
+	                       pulse->level + PULSE_LEVEL - BREATH_WINDOW_S * BREATH_HZ,
+	                       (double)vitals->second, vitals->heart_bpm);
+	if (rate.per_min > 0)
+		answer(sink, VITAL_RR,
+		       (float[]){ rate.per_min,
+		                  confidence(vitals, BREATH_WINDOW_S, fill, rate.quality) });
+}
+
+static const struct pulse *find_colour(const struct vitals *vitals, enum colour colour)
+{
+	for (size_t c = 0; c < vitals->channels; c++)
+		if (vitals->colour[c] == colour)
+			return &vitals->pulse[c];
+	return NULL;
+}
+
+static float mean_dc(const struct pulse *pulse, size_t seconds)
+{
+	float sum = 0;
+
+	for (size_t s = PULSE_WAVE_S - seconds; s < PULSE_WAVE_S; s++)
+		sum += pulse->dc[s];
+	return sum / (float)seconds;
+}
+
+static void on_oxygen(struct vitals *vitals, const struct sink *sink)
+{
+	const struct pulse *red = find_colour(vitals, COLOUR_RED);
+	const struct pulse *infrared = find_colour(vitals, COLOUR_IR);
+	struct oxygen_light light[2];
+	struct oxygen oxygen;
+	double span = span_s(vitals, OXYGEN_WINDOW_S), fill;
+	size_t seconds = (size_t)ceil(span);
+
+	if (red == NULL || infrared == NULL || span < OXYGEN_FIRST_S)
+		return;
+	fill = fmin(filled(vitals, red->valid, OXYGEN_WINDOW_S),
+	            filled(vitals, infrared->valid, OXYGEN_WINDOW_S));
+	if (fill < LEAST_FILLED)
+		return;
+	light[0] = (struct oxygen_light){ pulse_wave(red, seconds), mean_dc(red, seconds) };
+	light[1] =
+	        (struct oxygen_light){ pulse_wave(infrared, seconds), mean_dc(infrared, seconds) };
+	oxygen = oxygen_estimate(&light[0], &light[1], seconds * FRONT_HZ, vitals->calibration);
+	if (oxygen.quality > 0)
+		answer(sink, VITAL_SPO2,
+		       (float[]){ oxygen.percent,
+		                  confidence(vitals, OXYGEN_WINDOW_S, fill, oxygen.quality) });
+}
+
+static void on_hrv(struct vitals *vitals, const struct sink *sink)
+{
+	struct pulse *pulse = beat_channel(vitals);
+	double fill = filled(vitals, pulse->valid, HRV_WINDOW_S);
+	struct hrv hrv;
+	float trust;
+
+	if (fill < LEAST_FILLED || span_s(vitals, HRV_WINDOW_S) < HRV_FIRST_S)
+		return;
+	hrv = hrv_estimate(&pulse->beats, (double)(vitals->second - HRV_WINDOW_S));
+	trust = confidence(vitals, HRV_WINDOW_S, fill, hrv.quality * vitals->heart_trust);
+	if (hrv.quality > 0) {
+		answer(sink, VITAL_RMSSD, (float[]){ hrv.rmssd_ms, trust });
+		answer(sink, VITAL_SDNN, (float[]){ hrv.sdnn_ms, trust });
+	}
+}
+
+static void on_motion(struct vitals *vitals, const struct sink *sink)
+{
+	double fill = filled(vitals, vitals->limb.valid, MOTION_STEP_S);
+
+	if (!vitals->has_limb || fill < LEAST_FILLED)
+		return;
+	answer(sink, VITAL_MOTION,
+	       (float[]){ limb_level(vitals, MOTION_STEP_S),
+	                  confidence(vitals, MOTION_STEP_S, fill, 1) });
+}
+
+static void find_beats(struct vitals *vitals)
+{
+	for (size_t c = 0; c < vitals->channels; c++) {
+		struct pulse *pulse = &vitals->pulse[c];
+
+		beats_update(&pulse->beats, pulse_wave(pulse, BEATS_WINDOW_S),
+		             BEATS_WINDOW_S * FRONT_HZ, pulse_sign(pulse), (double)vitals->second);
+		beats_forget(&pulse->beats, (double)(vitals->second - PULSE_LEVEL_S));
+	}
+}
+
+/* Who speaks how often, in the order of enum vital. */
+static const struct {
+	int64_t step_s, window_s;
+	void (*estimate)(struct vitals *, const struct sink *);
+} schedule[] = {
+	{HEART_STEP_S,   HEART_WINDOW_S,  on_heart },
+	{ OXYGEN_STEP_S, OXYGEN_WINDOW_S, on_oxygen},
+	{ BREATH_STEP_S, BREATH_WINDOW_S, on_breath},
+	{ HRV_STEP_S,    HRV_WINDOW_S,    on_hrv   },
+	{ MOTION_STEP_S, MOTION_STEP_S,   on_motion},
+};
+
+static void count_signal(struct vitals *vitals)
+{
+	uint32_t any = vitals->has_limb ? vitals->limb.valid[PULSE_LEVEL_S - 1] : 0;
+
+	for (size_t c = 0; c < vitals->channels; c++)
+		any |= vitals->pulse[c].valid[PULSE_LEVEL_S - 1];
+	if (vitals->began > 0)
+		vitals->began += FRONT_HZ;
+	else if (any != 0)
+		vitals->began = FRONT_HZ - __builtin_ctz(any);
+}
+
+void vitals_tick(struct vitals *vitals, int64_t second, vitals_sink *call, void *self)
+{
+	struct sink sink = { call, self };
+
+	vitals->second = second;
+	count_signal(vitals);
+	if (second % BEATS_EDGE_S == 0)
+		find_beats(vitals);
+	for (size_t i = 0; i < ARRAY_LEN(schedule) && second > 0; i++)
+		if (second % schedule[i].step_s == 0)
+			schedule[i].estimate(vitals, &sink);
+}
+
+void vitals_finish(struct vitals *vitals, int64_t second, vitals_sink *call, void *self)
+{
+	struct sink sink = { call, self };
+
+	bool is_fresh = second > vitals->second;
+
+	if (is_fresh) {
+		vitals->second = second;
+		count_signal(vitals);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(schedule); i++)
+		if (vitals->began < schedule[i].window_s * FRONT_HZ &&
+		    (is_fresh || second % schedule[i].step_s != 0))
+			schedule[i].estimate(vitals, &sink);
+}

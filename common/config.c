@@ -27,6 +27,7 @@ struct loading {
 	const struct config_item *items;
 	struct setting *settings; /* one for each item */
 	char *why;
+	bool strict; /* no other names in the file */
 };
 
 /* Texts read from files live as long as the process; this is how they stay reachable. */
@@ -165,10 +166,12 @@ static enum err load_line(struct loading *loading, char *line, const char *place
 		return refuse(loading, "%s: expected name = value, got \"" SHOWN "\"", place, name);
 	*equals = '\0';
 	name = trim(name);
-	if (!find(loading, name, strlen(name), &i))
-		return refuse(loading, "%s: expected the name of a setting, got \"" SHOWN "\"",
-		              place, name);
-	return set(loading, i, keep(trim(equals + 1)), place);
+	if (find(loading, name, strlen(name), &i))
+		return set(loading, i, keep(trim(equals + 1)), place);
+	if (*name && !loading->strict)
+		return OK;
+	return refuse(loading, "%s: expected the name of a setting, got \"" SHOWN "\"", place,
+	              name);
 }
 
 static enum err load_lines(struct loading *loading, FILE *stream, const char *file)
@@ -302,7 +305,7 @@ static void store_values(const struct loading *loading)
 enum err config_load(const struct config_item *items, const char *file, int argc, char **argv,
                      const char **rest, int *n_rest, char why[256])
 {
-	struct loading loading = { items, NULL, why };
+	struct loading loading = { items, NULL, why, false };
 	AUTO_MEM struct setting *settings = NULL;
 	size_t n = 0;
 	enum err err;
@@ -322,6 +325,18 @@ enum err config_load(const struct config_item *items, const char *file, int argc
 	if (err == OK)
 		store_values(&loading);
 	return err;
+}
+
+enum err config_check_file(const struct config_item *items, const char *file, char why[256])
+{
+	struct loading loading = { items, NULL, why, true };
+	AUTO_MEM struct setting *settings = NULL;
+	size_t n = 0;
+
+	while (items[n].name)
+		n++;
+	settings = loading.settings = xcalloc(n, sizeof *settings);
+	return load_file(&loading, file);
 }
 
 static int print_flag(const struct config_item *item, char *ret, size_t size)

@@ -6,7 +6,8 @@
  * is --lease-ms, RAEH_LEASE_MS and `lease-ms = 30000` in the file. A bad value is an
  * error that names its place, what was expected and what came. Flags are --x value or
  * --x=value, and "--" ends them; the last of several counts. In the file, # begins a
- * comment at the start of a line or after a space.
+ * comment at the start of a line or after a space. The file is shared by all programs of an
+ * installation, so names in it that are none of ours are passed over.
  */
 #ifndef COMMON_CONFIG_H
 #define COMMON_CONFIG_H
@@ -34,6 +35,11 @@ struct config_item {
  * ERR_MALFORMED: why holds the sentence. --help and -h: ERR_AGAIN. */
 CHECKED enum err config_load(const struct config_item *items, const char *file, int argc,
                              char **argv, const char **rest, int *n_rest, char why[256]);
+
+/* Refuses what config_load() passes over: names in the file that are none of items. For the
+ * one program that knows the settings of all who share the file. A missing file is good. */
+CHECKED enum err config_check_file(const struct config_item *items, const char *file,
+                                   char why[256]);
 
 /* One aligned line an item, on standard output. */
 void config_help(const struct config_item *items);

@@ -213,11 +213,29 @@ Test(config, names_the_line_of_the_file_that_is_bad)
 {
 	expect_file_refusal("\n#\nlease-ms = 5\n",
 	                    "3: expected a whole number from 1000 to 600000, got \"5\"");
-	expect_file_refusal("lease-ms = 2000\nlease = 5",
-	                    "2: expected the name of a setting, got \"lease\"");
 	expect_file_refusal("lease-ms 2000", "1: expected name = value, got \"lease-ms 2000\"");
 	expect_file_refusal("= 5", "1: expected the name of a setting, got \"\"");
 	expect_file_refusal("echo =", "1: expected true or false, got \"\"");
+}
+
+Test(config, passes_over_what_other_programs_read_in_the_file)
+{
+	write_file("number = 5\nlease-ms = 2000\n");
+	cr_assert_eq(config_load(items, file, 0, NULL, NULL, NULL, why), OK);
+	cr_assert_eq(lease_ms, 2000);
+}
+
+Test(config, checks_a_file_for_names_that_nobody_reads)
+{
+	AUTO_MEM char *sentence =
+	        xasprintf("%s:2: expected the name of a setting, got \"lease\"", file);
+
+	write_file("lease-ms = 2000\n# nothing\n");
+	cr_assert_eq(config_check_file(items, file, why), OK);
+	write_file("lease-ms = 2000\nlease = 5\n");
+	cr_assert_eq(config_check_file(items, file, why), ERR_MALFORMED);
+	cr_assert_str_eq(why, sentence);
+	cr_assert_eq(config_check_file(items, "/nowhere/raeh.conf", why), OK);
 }
 
 Test(config, refuses_a_line_without_an_end)

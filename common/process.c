@@ -37,7 +37,8 @@ static bool level_of(const char *text, enum log_level *ret)
 
 static void usage(const char *service, const struct config_item *items)
 {
-	(void)printf("raeh-%s: one process of a raeh installation; `raeh up` starts it.\n\n", service);
+	(void)printf("raeh-%s: one process of a raeh installation; `raeh up` starts it.\n\n",
+	             service);
 	config_help(items);
 }
 
@@ -71,22 +72,30 @@ static bool directories_made(const char *data)
 
 static void watch_signals(struct process *process)
 {
+	struct sigaction on_int;
+
 	(void)signal(SIGPIPE, SIG_IGN);
 	loop_on_signal(process->loop, SIGTERM, on_stop, process);
-	loop_on_signal(process->loop, SIGINT, on_stop, process);
+	/* Ignored when `raeh up` started us: Ctrl-C reaches us all, and it stops us in order. */
+	MUST(sigaction(SIGINT, NULL, &on_int) == 0);
+	if (on_int.sa_handler != SIG_IGN)
+		loop_on_signal(process->loop, SIGINT, on_stop, process);
 	(void)prctl(PR_SET_DUMPABLE, 0);
 }
 
 int process_start(struct process *process, const char *service, const struct config_item *own,
-		  int argc, char **argv)
+                  int argc, char **argv)
 {
 	const char *level_text, *ca, *cert, *hosts;
 	struct config_item items[MAX_ITEMS] = {
-		{ "data", CONFIG_TEXT, &process->data, "./data", 0, 0, "directory of the installation" },
-		{ "log-level", CONFIG_TEXT, &level_text, "info", 0, 0, "debug, info, warn or error" },
-		{ "bus-ca", CONFIG_TEXT, &ca, NULL, 0, 0, "PEM file: the bus speaks mutual TLS" },
-		{ "bus-cert", CONFIG_TEXT, &cert, NULL, 0, 0, "PEM file: own certificate and key" },
-		{ "bus-hosts", CONFIG_TEXT, &hosts, NULL, 0, 0, "name=host:port,… of every service" },
+		{"data",       CONFIG_TEXT, &process->data, "./data", 0, 0,
+                 "directory of the installation"		                                                 },
+		{ "log-level", CONFIG_TEXT, &level_text,    "info",   0, 0,
+                 "debug, info, warn or error"		                                                    },
+		{ "bus-ca",    CONFIG_TEXT, &ca,            NULL,     0, 0, "PEM file: the bus speaks mutual TLS"},
+		{ "bus-cert",  CONFIG_TEXT, &cert,          NULL,     0, 0, "PEM file: own certificate and key"  },
+		{ "bus-hosts", CONFIG_TEXT, &hosts,         NULL,     0, 0,
+                 "name=host:port,… of every service"		                                           },
 	};
 	size_t n = 5;
 	char why[256], *file, *run;

@@ -102,6 +102,7 @@ enum net_endpoint conn_endpoint(const struct conn *conn);
 /* WebSocket: one text message, copied. ERR_LIMIT: max_queued_bytes would be passed and
  * nothing was queued. */
 CHECKED enum err net_send_text(struct conn *conn, struct bytes text, size_t max_queued_bytes);
+CHECKED enum err net_send_binary(struct conn *conn, struct bytes data, size_t max_queued_bytes);
 /* The same text to many: shared is made once, counted, freed with its last use. */
 struct net_shared;
 struct net_shared *net_shared_new(struct bytes text);

@@ -9,7 +9,8 @@
  *
  * A full disk is refused before the engine meets it: store_write() says ERR_LIMIT
  * while less than the reserve is free, and recovers by itself. A batch that only
- * deletes passes until a quarter of the reserve is left.
+ * deletes passes until a quarter of the reserve is left; what batch_delete_range()
+ * removes then is given back to the disk in the background.
  *
  * store_open_memory() is the twin for tests and the simulation: same promises, no
  * disk; store_memory_crash() forgets what was not synced.
@@ -47,6 +48,8 @@ size_t batch_bytes(const struct store_batch *batch);
 /* Empties it, so that one batch serves many writes. */
 void batch_clear(struct store_batch *batch);
 
+/* ERR_IO: the engine failed and takes no more writes; end the process, the next one finds
+ * everything that was OK. */
 CHECKED enum err store_write(struct store *store, const struct store_batch *batch);
 /* ERR_LIMIT when the disk is too full for a batch with puts; after OK the next
  * store_write() is not refused for that: ask before work that cannot be taken back. */

@@ -1,22 +1,20 @@
 /*
- * The engine on disk: one RocksDB, the default column family, the log on and never
- * synced by a write. The helper thread touches nothing but the fields behind its lock
- * and rocksdb_flush_wal(); it says that it is done through an eventfd in the loop.
+ * The engine on disk: one RocksDB, the default column family, its log on and never
+ * synced by a write. Syncing (store_syncer.c) and the giving back of deleted ranges
+ * (store_reclaim.c) have a thread each.
  */
 #include "common/log.h"
 #include "common/store_engine.h"
+#include "common/store_reclaim.h"
 #include "common/store_space.h"
+#include "common/store_syncer.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <rocksdb/c.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
 
@@ -28,16 +26,6 @@
 #define LEVEL_BASE_BYTES   (64 * MIB)
 #define BLOOM_BITS         10  /* one in a hundred lookups of an absent key reads the disk */
 #define OPEN_FILES         256 /* the sockets of the process need the rest */
-#define SYNC_PRIORITY      0
-
-struct sync {
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wanted;
-	uint64_t asked, done; /* waiters so far, and those whose data is on the disk */
-	bool stop;
-	int done_fd;
-};
 
 struct rocksdb_store {
 	struct store store;
@@ -49,7 +37,8 @@ struct rocksdb_store {
 	rocksdb_readoptions_t *read_options;
 	rocksdb_writebatch_t *batch; /* used by each write in turn */
 	struct store_space space;
-	struct sync sync;
+	struct store_reclaim *reclaim;
+	struct store_syncer *syncer;
 };
 
 struct rocksdb_scan {
@@ -80,10 +69,17 @@ static enum err room(struct store *base, size_t bytes, bool only_deletes)
 	return ERR_LIMIT;
 }
 
-static enum err write_batch(struct store *base, const struct store_batch *batch)
+static void reclaim_ranges(struct rocksdb_store *store, const struct store_batch *batch)
 {
-	struct rocksdb_store *store = (struct rocksdb_store *)base;
-	char *error = NULL;
+	struct op op;
+
+	for (size_t place = 0; batch_next(batch, &place, &op);)
+		if (op.kind == OP_DELETE_RANGE)
+			store_reclaim_range(store->reclaim, op.key, op.value);
+}
+
+static void translate(struct rocksdb_store *store, const struct store_batch *batch)
+{
 	struct op op;
 
 	rocksdb_writebatch_clear(store->batch);
@@ -97,8 +93,20 @@ static enum err write_batch(struct store *base, const struct store_batch *batch)
 			rocksdb_writebatch_delete_range(store->batch, op.key.data, op.key.len,
 			                                op.value.data, op.value.len);
 	}
+}
+
+static enum err write_batch(struct store *base, const struct store_batch *batch)
+{
+	struct rocksdb_store *store = (struct rocksdb_store *)base;
+	char *error = NULL;
+
+	translate(store, batch);
 	rocksdb_write(store->db, store->write_options, store->batch, &error);
-	return error ? failed(base, "write", error) : OK;
+	if (error)
+		return failed(base, "write", error);
+	if (store_space_is_short(&store->space))
+		reclaim_ranges(store, batch);
+	return OK;
 }
 
 static enum err get(struct store *base, struct bytes key, struct buf *ret)
@@ -180,90 +188,9 @@ static void close_scan(struct store_scan *base)
 	mem_free(scan);
 }
 
-/* What was written is in an unknown state, and a second try may succeed without having
- * written it (the kernel forgets a failed page). Only a restart reads the truth. */
-static _Noreturn void sync_failed(const struct rocksdb_store *store, const char *error)
-{
-	log_error("store-sync-failed", "directory=%s why=\"%s\"", store->directory, error);
-	_exit(EXIT_FAILURE);
-}
-
-static void *sync_thread(void *self)
-{
-	struct rocksdb_store *store = self;
-	struct sync *sync = &store->sync;
-
-	(void)pthread_mutex_lock(&sync->lock);
-	while (!sync->stop) {
-		uint64_t covers = sync->asked;
-		char *error = NULL;
-
-		if (covers == sync->done) {
-			(void)pthread_cond_wait(&sync->wanted, &sync->lock);
-			continue;
-		}
-		(void)pthread_mutex_unlock(&sync->lock);
-		rocksdb_flush_wal(store->db, 1, &error);
-		if (error)
-			sync_failed(store, error);
-		(void)pthread_mutex_lock(&sync->lock);
-		sync->done = covers;
-		MUST(eventfd_write(sync->done_fd, 1) == 0);
-	}
-	(void)pthread_mutex_unlock(&sync->lock);
-	return NULL;
-}
-
 static void ask_for_sync(struct store *base)
 {
-	struct sync *sync = &((struct rocksdb_store *)base)->sync;
-
-	(void)pthread_mutex_lock(&sync->lock);
-	sync->asked = base->asked;
-	(void)pthread_cond_signal(&sync->wanted);
-	(void)pthread_mutex_unlock(&sync->lock);
-}
-
-static void on_sync_done(void *ctx)
-{
-	struct rocksdb_store *store = ctx;
-	eventfd_t count;
-	uint64_t done;
-
-	if (eventfd_read(store->sync.done_fd, &count) != 0)
-		return; /* level-triggered: nothing is lost */
-	(void)pthread_mutex_lock(&store->sync.lock);
-	done = store->sync.done;
-	(void)pthread_mutex_unlock(&store->sync.lock);
-	store_served(&store->store, done);
-}
-
-static void start_sync_thread(struct rocksdb_store *store)
-{
-	struct sync *sync = &store->sync;
-
-	sync->done_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	MUST(sync->done_fd >= 0);
-	MUST(pthread_mutex_init(&sync->lock, NULL) == 0);
-	MUST(pthread_cond_init(&sync->wanted, NULL) == 0);
-	MUST(pthread_create(&sync->thread, NULL, sync_thread, store) == 0);
-	(void)pthread_setname_np(sync->thread, "store-sync"); /* only for those who look */
-	loop_watch(store->store.loop, sync->done_fd, SYNC_PRIORITY, on_sync_done, store);
-}
-
-static void stop_sync_thread(struct rocksdb_store *store)
-{
-	struct sync *sync = &store->sync;
-
-	loop_unwatch(store->store.loop, sync->done_fd);
-	(void)pthread_mutex_lock(&sync->lock);
-	sync->stop = true;
-	(void)pthread_cond_signal(&sync->wanted);
-	(void)pthread_mutex_unlock(&sync->lock);
-	MUST(pthread_join(sync->thread, NULL) == 0);
-	(void)pthread_cond_destroy(&sync->wanted);
-	(void)pthread_mutex_destroy(&sync->lock);
-	(void)close(sync->done_fd);
+	store_syncer_ask(((struct rocksdb_store *)base)->syncer, base->asked);
 }
 
 /* In this order: Debian's RocksDB asserts that nothing outlives the database but what
@@ -285,7 +212,8 @@ static void close_engine(struct store *base)
 {
 	struct rocksdb_store *store = (struct rocksdb_store *)base;
 
-	stop_sync_thread(store);
+	store_syncer_free(store->syncer);
+	store_reclaim_free(store->reclaim);
 	free_store(store);
 }
 
@@ -412,8 +340,10 @@ enum err store_open(const char *directory, struct loop *loop, char why[256], str
 	(void)sigfillset(&every);
 	(void)pthread_sigmask(SIG_SETMASK, &every, &before);
 	error = open_database(store);
-	if (!error)
-		start_sync_thread(store);
+	if (!error) {
+		store->reclaim = store_reclaim_new(store->db);
+		store->syncer = store_syncer_new(store->db, store->directory, &store->store);
+	}
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error) {
 		free_store(store);

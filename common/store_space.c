@@ -41,3 +41,8 @@ bool store_space_has_room(struct store_space *space, size_t bytes, bool only_del
 	space->written_bytes += bytes;
 	return true;
 }
+
+bool store_space_is_short(const struct store_space *space)
+{
+	return space->free_bytes < space->reserve_bytes;
+}

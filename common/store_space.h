@@ -24,5 +24,7 @@ struct store_space {
 void store_space_init(struct store_space *space, const char *directory);
 /* Counts the bytes of the batch when it has room. */
 bool store_space_has_room(struct store_space *space, size_t bytes, bool only_deletes);
+/* As it was last asked: less than the reserve is free. */
+bool store_space_is_short(const struct store_space *space);
 
 #endif

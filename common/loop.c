@@ -150,7 +150,6 @@ void loop_on_signal(struct loop *loop, int signal_number, loop_fn *fn, void *ctx
 	bool first = loop->signal_fd < 0;
 
 	MUST(signal_number > 0 && signal_number < NSIG && fn);
-	MUST(!loop->on_signal[signal_number].fn);
 	loop->on_signal[signal_number] = (struct call){ fn, ctx };
 	(void)sigaddset(&loop->signals, signal_number);
 	MUST(pthread_sigmask(SIG_BLOCK, &loop->signals, NULL) == 0);

@@ -32,7 +32,7 @@ void loop_watch(struct loop *loop, int fd, int priority, loop_fn *fn, void *ctx)
 void loop_unwatch(struct loop *loop, int fd);
 
 /* Blocks the signal for the process (so call it before any thread exists) and takes it
- * through a descriptor. */
+ * through a descriptor. A later call for the same signal replaces the earlier. */
 void loop_on_signal(struct loop *loop, int signal_number, loop_fn *fn, void *ctx);
 
 /* Called after each turn that called anything: the place to send what a turn has

@@ -1,0 +1,76 @@
+#include "common/apikey.h"
+
+#include "common/mem.h"
+
+#include <criterion/criterion.h>
+#include <sodium.h>
+#include <string.h>
+
+#define VECTOR "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE"
+
+Test(apikey, accepts_the_test_vector_of_the_contract)
+{
+	cr_assert_eq(apikey_check(VECTOR, strlen(VECTOR)), APIKEY_GOOD);
+}
+
+Test(apikey, says_what_is_wrong_with_a_key)
+{
+	static const struct {
+		const char *text;
+		enum apikey_fault fault;
+	} cases[] = {
+		{ "", APIKEY_MISSING },
+		{ "raeh", APIKEY_PREFIX },
+		{ "sk_live_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE", APIKEY_PREFIX },
+		{ "RAEH_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE", APIKEY_PREFIX },
+		{ "raeh_", APIKEY_LENGTH },
+		{ "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEU", APIKEY_LENGTH },
+		{ "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUEE", APIKEY_LENGTH },
+		{ "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ0123-mAEUE", APIKEY_ALPHABET },
+		{ "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUF", APIKEY_CHECKSUM },
+		{ "raeh_BACDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE", APIKEY_CHECKSUM },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		cr_expect_eq(apikey_check(cases[i].text, strlen(cases[i].text)), cases[i].fault,
+			     "\"%s\"", cases[i].text);
+}
+
+Test(apikey, refuses_a_key_with_a_zero_byte_inside)
+{
+	char key[APIKEY_LEN];
+
+	memcpy(key, VECTOR, sizeof key);
+	key[20] = '\0';
+	cr_assert_eq(apikey_check(key, sizeof key), APIKEY_ALPHABET);
+}
+
+Test(apikey, every_mistyped_character_is_noticed)
+{
+	for (size_t i = 5; i < APIKEY_LEN; i++) {
+		char key[APIKEY_TEXT] = VECTOR;
+
+		key[i] = key[i] == 'x' ? 'y' : 'x';
+		cr_expect_neq(apikey_check(key, APIKEY_LEN), APIKEY_GOOD, "character %zu", i);
+	}
+}
+
+Test(apikey, makes_keys_that_are_well_formed_and_differ)
+{
+	char first[APIKEY_TEXT], second[APIKEY_TEXT];
+
+	cr_assert_geq(sodium_init(), 0);
+	apikey_make(first);
+	apikey_make(second);
+	cr_assert_eq(apikey_check(first, strlen(first)), APIKEY_GOOD);
+	cr_assert_eq(apikey_check(second, strlen(second)), APIKEY_GOOD);
+	cr_assert_str_neq(first, second);
+}
+
+Test(apikey, knows_the_form_of_a_token)
+{
+	cr_assert(apikey_is_token_form("raeht_abc-_.Z9", 14));
+	cr_assert_not(apikey_is_token_form("raeht_", 6));
+	cr_assert_not(apikey_is_token_form("raeht_a=b", 9));
+	cr_assert_not(apikey_is_token_form("raeh_abc", 8));
+}

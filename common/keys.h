@@ -18,10 +18,13 @@
  *                'e' slot(4)+inc(16)    nil          EdgeRow: may hold a lease
  *                'g' slot(4)+inc(16)    nil          wall ms (8): ended, never comes back
  *     router     'm' model id           -            DeviceModel
- *                'N' model name         -            model id (names are unique)
+ *                'N' hash of the name   -            model id (names are unique)
  *                'v' model id+device id -            Device
  *                's' session id         -            Session
  *                'o' model+device id    -            the open session of a device
+ *                'w' session id         -            nothing: this session is open
+ *                'd' device+0+session id -           nothing: a device's sessions
+ *                'e' slot(4)+inc+session nil         account: open sessions by edge
  *     publisher  'S' session id         -            session description + counters
  *                'f' session id+n(8)    -            one item: a frame
  *                'x' session id+number(8)-           insight id by session, oldest first

@@ -1,0 +1,161 @@
+#include "services/router/router.h"
+
+#include "common/clock.h"
+#include "services/router/core.h"
+#include "services/router/models.h"
+#include "services/router/reconcile.h"
+#include "services/router/sessions.h"
+#include "services/router/view.h"
+
+#include <sodium.h>
+#include <string.h>
+
+/* ---- journal ---- */
+
+static void on_event(void *ctx, uint64_t seq, struct bytes event, struct store_batch *batch)
+{
+	struct router *router = ctx;
+	AUTO(wire_free)
+	ProtobufCMessage *message = wire_unpack(&events__router_event__descriptor, event);
+
+	(void)seq;
+	MUST(message != NULL); /* we wrote it; the disk has checksums of its own */
+	view_apply(router->deps.store, (Events__RouterEvent *)message, batch);
+}
+
+/* ---- who asks ---- */
+
+/* False: answered. */
+static bool admit(struct router *router, struct bus_call *call, const Raeh__Principal *principal,
+                  uint32_t scope, struct asker *ret)
+{
+	if (principal_check(principal, router->secret, &ret->account) != OK ||
+	    (principal->has_expires_ms && principal->expires_ms <= clock_wall_ms())) {
+		answer_error(router, call, 401, 4001, "the API key is missing or not valid");
+		return false;
+	}
+	if (!(principal->scopes & scope)) {
+		answer_error(router, call, 403, 4001, "the API key lacks the scope \"%s\"",
+		             scope_name(scope));
+		return false;
+	}
+	MUST(wire_id(principal->key, &ret->key)); /* principal_check() has asked */
+	ret->scopes = principal->scopes;
+	ret->device_id = principal->device_id;
+	return true;
+}
+
+/* ---- commands ---- */
+
+static void on_metrics(struct router *router, const struct asker *asker, struct bus_call *call,
+                       Router__RouterRequest *request)
+{
+	Router__RouterReply reply = ROUTER__ROUTER_REPLY__INIT;
+	Raeh__Text text = RAEH__TEXT__INIT;
+	struct buf buf = { 0 };
+
+	(void)asker;
+	router->metrics.commands_in_flight = commands_count(router->commands);
+	router->metrics.closings_in_flight = reconcile_closings(router->reconcile);
+	metrics_text("router", "router", router_metric, ARRAY_LEN(router_metric), &router->metrics,
+	             &buf);
+	buf_append(&buf, "", 1);
+	text.text = (char *)buf.data;
+	reply.result_case = ROUTER__ROUTER_REPLY__RESULT_METRICS;
+	reply.metrics = &text;
+	answer(call, &reply);
+	buf_free(&buf);
+	wire_free(&request->base);
+}
+
+/* Every command that the router understands; scope 0: no principal is asked for. */
+static const struct {
+	router_fn *fn;
+	uint32_t scope;
+} table[] = {
+	[ROUTER__ROUTER_REQUEST__COMMAND_OPEN_SESSION] = {on_open_session,   SCOPE_INGEST},
+	[ROUTER__ROUTER_REQUEST__COMMAND_CLOSE_SESSION] = { on_close_session, 0           },
+	[ROUTER__ROUTER_REQUEST__COMMAND_CREATE_MODEL] = { on_create_model,  SCOPE_WRITE },
+	[ROUTER__ROUTER_REQUEST__COMMAND_GET_MODEL] = { on_get_model,     SCOPE_READ  },
+	[ROUTER__ROUTER_REQUEST__COMMAND_LIST_MODELS] = { on_list_models,   SCOPE_READ  },
+	[ROUTER__ROUTER_REQUEST__COMMAND_DELETE_MODEL] = { on_delete_model,  SCOPE_WRITE },
+	[ROUTER__ROUTER_REQUEST__COMMAND_LIST_SESSIONS] = { on_list_sessions, SCOPE_READ  },
+	[ROUTER__ROUTER_REQUEST__COMMAND_METRICS] = { on_metrics,       0           },
+};
+
+static void on_call(void *ctx, struct bus_call *call, struct bytes bytes)
+{
+	struct router *router = ctx;
+	Router__RouterRequest *request =
+	        (Router__RouterRequest *)wire_unpack(&router__router_request__descriptor, bytes);
+	struct asker asker = { 0 };
+	size_t n = request ? request->command_case : 0;
+
+	router->metrics.requests_total++;
+	if (!request || n >= ARRAY_LEN(table) || !table[n].fn) {
+		answer_error(router, call, 400, 0, "expected a command of the router");
+	} else if (!table[n].scope ||
+	           admit(router, call, request->principal, table[n].scope, &asker)) {
+		table[n].fn(router, &asker, call, request);
+		return;
+	}
+	if (request)
+		wire_free(&request->base);
+}
+
+/* ---- life ---- */
+
+/* Subscribers find the channel before there is anything to tell. */
+static enum err make_channel(struct bus *bus)
+{
+	const Events__RouterBroadcast nothing = EVENTS__ROUTER_BROADCAST__INIT;
+	struct buf buf = { 0 };
+	enum err err = bus_publish(bus, "router.events", wire_pack(&buf, &nothing.base));
+
+	buf_free(&buf);
+	return err;
+}
+
+enum err router_new(const struct router_deps *deps, struct router **ret)
+{
+	AUTO(router_free) struct router *router = xcalloc(1, sizeof *router);
+	size_t open;
+	enum err err;
+
+	MUST(deps->publishers >= 1 && deps->publishers <= ROUTER_MAX_PUBLISHERS);
+	router->deps = *deps;
+	memcpy(router->secret, deps->secret, sizeof router->secret);
+	router->deps.secret = router->secret;
+	router->commands = commands_new();
+	router->answers = answers_new();
+	router->journal = journal_open(deps->store, deps->loop, on_event, router);
+	err = view_count_held(deps->store, &open);
+	if (err != OK)
+		return err;
+	router->metrics.sessions_open = open;
+	router->reconcile = reconcile_new(router);
+	err = bus_serve(deps->bus, "router", 1, on_call, router);
+	if (err == OK)
+		err = make_channel(deps->bus);
+	if (err != OK)
+		return err;
+	*ret = TAKE(router);
+	return OK;
+}
+
+void router_free(struct router *router)
+{
+	if (!router)
+		return;
+	journal_close(router->journal);
+	commands_free(router->commands);
+	reconcile_free(router->reconcile);
+	answers_free(router->answers);
+	sodium_memzero(router->secret, sizeof router->secret);
+	mem_free(router);
+}
+
+void router_set_faults(struct router *router, int64_t delay_ms, unsigned conflict_every)
+{
+	journal_set_faults(router->journal, delay_ms, conflict_every);
+}

@@ -1,0 +1,65 @@
+/*
+ * view - what the journal has made: rows of models, devices and sessions.
+ *
+ * view_apply() alone writes, and only into the batch it is given. It reads the rows that it
+ * changes: sound because one command of an aggregate is uncommitted at a time.
+ *
+ * The finders answer OK, ERR_NOT_FOUND (unknown in this account, or never made) or ERR_IO.
+ * Rows that they give are the caller's: wire_free(&row->base).
+ */
+#ifndef ROUTER_VIEW_H
+#define ROUTER_VIEW_H
+
+#include "common/store.h"
+#include "common/uuid.h"
+#include "events.pb-c.h"
+
+#define VIEW_SUPERSEDED        4009
+#define VIEW_SUPERSEDED_REASON "superseded by a newer connection of this device"
+
+void view_apply(struct store *store, const Events__RouterEvent *event, struct store_batch *batch);
+
+CHECKED enum err view_model(struct store *store, const struct uuid *account, const struct uuid *id,
+                            Events__ModelRow **ret);
+CHECKED enum err view_model_named(struct store *store, const struct uuid *account, const char *name,
+                                  struct uuid *ret);
+CHECKED enum err view_session(struct store *store, const struct uuid *account,
+                              const struct uuid *id, Events__SessionRow **ret);
+/* The open session of a device. */
+CHECKED enum err view_open_session(struct store *store, const struct uuid *account,
+                                   const struct uuid *model, const char *device_id,
+                                   struct uuid *ret);
+/* OK: this device has connected with this model; device_id NULL: any device has. */
+CHECKED enum err view_device(struct store *store, const struct uuid *account,
+                             const struct uuid *model, const char *device_id);
+CHECKED enum err view_count_models(struct store *store, const struct uuid *account, size_t *ret);
+
+/* Newest first, until fn says false. Rows are borrowed for the call. */
+typedef bool view_model_fn(void *ctx, const Events__ModelRow *row);
+CHECKED enum err view_each_model(struct store *store, const struct uuid *account, view_model_fn *fn,
+                                 void *ctx);
+struct view_sessions {
+	const struct uuid *account;
+	const char *device_id; /* NULL: any */
+	bool only_open;
+};
+typedef bool view_session_fn(void *ctx, const Events__SessionRow *row);
+CHECKED enum err view_each_session(struct store *store, const struct view_sessions *which,
+                                   view_session_fn *fn, void *ctx);
+
+/* Open sessions by edge, in the order of (slot, incarnation, session), until fn says false. */
+struct view_held {
+	uint32_t slot;
+	struct uuid incarnation, session, account;
+};
+typedef bool view_held_fn(void *ctx, const struct view_held *held);
+/* Those of one edge. */
+CHECKED enum err view_each_held(struct store *store, uint32_t slot, const struct uuid *incarnation,
+                                view_held_fn *fn, void *ctx);
+/* The first one at or behind (slot, incarnation); ERR_NOT_FOUND: none. */
+CHECKED enum err view_next_edge(struct store *store, uint32_t slot, const struct uuid *incarnation,
+                                uint32_t *ret_slot, struct uuid *ret_incarnation);
+/* All of them: counted at start. */
+CHECKED enum err view_count_held(struct store *store, size_t *ret);
+
+#endif

@@ -1,0 +1,181 @@
+/* The half of view.h that writes. */
+#include "services/router/view.h"
+
+#include "common/log.h"
+#include "common/wire.h"
+#include "services/router/row.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* What one event has to do with. */
+struct change {
+	struct store *store;
+	struct store_batch *batch;
+	struct uuid account;
+	int64_t at_ms;
+};
+
+/* A view that cannot be read must not be written: what it would say is unknown. */
+static bool found(enum err err, const struct change *change)
+{
+	if (err == OK || err == ERR_NOT_FOUND)
+		return err == OK;
+	log_error("view-broke", "err=%s why=\"%s\"", err_name(err), store_why(change->store));
+	_exit(EXIT_FAILURE);
+}
+
+static void put(const struct change *change, struct key key, struct bytes value)
+{
+	batch_put(change->batch, key_bytes(&key), value);
+}
+
+static void put_row(const struct change *change, struct key key, const ProtobufCMessage *row)
+{
+	struct buf buf = { 0 };
+
+	put(change, key, wire_pack(&buf, row));
+	buf_free(&buf);
+}
+
+static void drop(const struct change *change, struct key key)
+{
+	batch_delete(change->batch, key_bytes(&key));
+}
+
+static struct uuid id_of(const char *text)
+{
+	struct uuid id;
+
+	MUST(uuid_parse(text, &id)); /* we wrote it */
+	return id;
+}
+
+static struct uuid id_in(ProtobufCBinaryData field)
+{
+	struct uuid id;
+
+	MUST(wire_id(field, &id)); /* we wrote it */
+	return id;
+}
+
+static void on_model_created(const struct change *change, const Events__ModelRow *row)
+{
+	struct uuid id = id_of(row->model->id);
+
+	put_row(change, row_key(&change->account, 'm', &id), &row->base);
+	put(change, row_name_key(&change->account, row->model->name), BYTES(id.byte, sizeof id));
+}
+
+static void on_model_deleted(const struct change *change, const Events__ModelDeleted *deleted)
+{
+	struct uuid id = id_in(deleted->id);
+	Events__ModelRow *row;
+
+	if (!found(view_model(change->store, &change->account, &id, &row), change))
+		return;
+	drop(change, row_key(&change->account, 'm', &id));
+	drop(change, row_name_key(&change->account, row->model->name));
+	wire_free(&row->base);
+}
+
+static struct key held_key(const Events__SessionRow *row, const struct uuid *session)
+{
+	struct uuid incarnation = id_in(row->edge_incarnation);
+	struct key key = row_edge_key(row->edge_slot, &incarnation);
+
+	key_add_uuid(&key, session);
+	return key;
+}
+
+/* Whoever was first has closed it. */
+static void close_session(const struct change *change, ProtobufCBinaryData session, uint32_t code,
+                          const char *reason)
+{
+	static char closed[] = "closed";
+	struct uuid id = id_in(session), model, open;
+	Events__SessionRow *row;
+	char *open_status;
+
+	if (!found(view_session(change->store, &change->account, &id, &row), change))
+		return;
+	if (row->has_close_code) {
+		wire_free(&row->base);
+		return;
+	}
+	model = id_of(row->session->device_model_id);
+	drop(change, held_key(row, &id));
+	drop(change, row_key(&change->account, 'w', &id));
+	if (found(view_open_session(change->store, &change->account, &model,
+	                            row->session->device_id, &open),
+	          change) &&
+	    uuid_equal(&open, &id))
+		drop(change,
+		     row_device_key(&change->account, 'o', &model, row->session->device_id));
+	open_status = row->session->status;
+	row->session->status = closed;
+	row->session->has_ended_at = 1;
+	row->session->ended_at = change->at_ms;
+	row->has_close_code = 1;
+	row->close_code = code;
+	row->close_reason = (char *)reason;
+	put_row(change, row_key(&change->account, 's', &id), &row->base);
+	row->session->status = open_status;
+	row->close_reason = NULL;
+	wire_free(&row->base);
+}
+
+static void put_device(const struct change *change, const Router__Session *session,
+                       const struct uuid *model)
+{
+	Events__DeviceRow device = EVENTS__DEVICE_ROW__INIT;
+
+	if (found(view_device(change->store, &change->account, model, session->device_id), change))
+		return;
+	device.device_id = session->device_id;
+	device.device_model_id = session->device_model_id;
+	device.created_at = change->at_ms;
+	put_row(change, row_device_key(&change->account, 'v', model, session->device_id),
+	        &device.base);
+}
+
+static void on_session_opened(const struct change *change, const Events__SessionRow *row)
+{
+	struct uuid id = id_in(row->id), model = id_of(row->session->device_model_id);
+	struct key by_device = row_device_sessions_key(&change->account, row->session->device_id);
+	const struct bytes nothing = BYTES("", 0);
+
+	for (size_t i = 0; i < row->n_supersedes; i++)
+		close_session(change, row->supersedes[i], VIEW_SUPERSEDED, VIEW_SUPERSEDED_REASON);
+	put_device(change, row->session, &model);
+	put_row(change, row_key(&change->account, 's', &id), &row->base);
+	put(change, row_device_key(&change->account, 'o', &model, row->session->device_id),
+	    BYTES(id.byte, sizeof id));
+	put(change, row_key(&change->account, 'w', &id), nothing);
+	key_add_uuid(&by_device, &id);
+	put(change, by_device, nothing);
+	put(change, held_key(row, &id), BYTES(change->account.byte, sizeof change->account));
+}
+
+void view_apply(struct store *store, const Events__RouterEvent *event, struct store_batch *batch)
+{
+	const struct change change = { store, batch, id_in(event->account), event->at_ms };
+
+	switch (event->event_case) {
+	case EVENTS__ROUTER_EVENT__EVENT_MODEL_CREATED:
+		on_model_created(&change, event->model_created);
+		break;
+	case EVENTS__ROUTER_EVENT__EVENT_MODEL_DELETED:
+		on_model_deleted(&change, event->model_deleted);
+		break;
+	case EVENTS__ROUTER_EVENT__EVENT_SESSION_OPENED:
+		on_session_opened(&change, event->session_opened);
+		break;
+	case EVENTS__ROUTER_EVENT__EVENT_SESSION_CLOSED:
+		close_session(&change, event->session_closed->id, event->session_closed->close_code,
+		              event->session_closed->close_reason);
+		break;
+	default: /* an event of a later version: what it means is not known here */
+		log_warn("event-unknown", "case=%d", (int)event->event_case);
+	}
+}

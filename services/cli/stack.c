@@ -1,0 +1,159 @@
+#include "services/cli/stack.h"
+
+#include "common/clock.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WORDS_MOST 24
+
+struct words {
+	char *at[WORDS_MOST + 1];
+	size_t n;
+};
+
+static void add(struct words *words, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct words *words, const char *format, ...)
+{
+	va_list args;
+	char word[4096];
+
+	MUST(words->n < WORDS_MOST);
+	va_start(args, format);
+	MUST(vsnprintf(word, sizeof word, format, args) < (int)sizeof word);
+	va_end(args);
+	words->at[words->n++] = xstrdup(word);
+}
+
+static void add_setting(struct words *words, const char *flag, const char *value)
+{
+	add(words, "%s", flag);
+	add(words, "%s", value);
+}
+
+static void add_number(struct words *words, const char *flag, int64_t value)
+{
+	add(words, "%s", flag);
+	add(words, "%" PRId64, value);
+}
+
+/* Said in full, so that an environment variable cannot say otherwise to the child alone. */
+static void add_switch(struct words *words, const char *flag, bool value)
+{
+	add(words, "%s=%s", flag, value ? "true" : "false");
+}
+
+static struct words words_of(const char *name, const struct up_settings *settings)
+{
+	struct words words = { 0 };
+
+	add(&words, "%s", name);
+	add_setting(&words, "--data", settings->data);
+	add_setting(&words, "--log-level", settings->log_level);
+	return words;
+}
+
+/* Makes the child and starts it; words end with the copy. */
+static void start(struct supervisor *supervisor, const char *directory, const struct words *words,
+                  struct child child)
+{
+	child.program = xasprintf("%s/%s", directory, words->at[0]);
+	child.argv = xcalloc(words->n + 1, sizeof(char *));
+	memcpy((void *)child.argv, (const void *)words->at, words->n * sizeof(char *));
+	supervisor_add(supervisor, &child);
+}
+
+static struct words edge_words(const struct up_settings *settings, int64_t slot, int listen_fd)
+{
+	struct words words = words_of("raeh-edge", settings);
+
+	add_number(&words, "--slot", slot);
+	add_number(&words, "--listen-fd", listen_fd);
+	add_number(&words, "--edges", settings->edges);
+	add_number(&words, "--publishers", settings->publishers);
+	add_number(&words, "--idle-timeout-s", settings->idle_timeout_s);
+	add_switch(&words, "--echo", settings->echo);
+	add_switch(&words, "--behind-proxy", settings->behind_proxy);
+	if (settings->tls_cert) {
+		add_setting(&words, "--tls-cert", settings->tls_cert);
+		add_setting(&words, "--tls-key", settings->tls_key);
+	}
+	if (settings->admin && slot == 0) /* one address, so one edge answers for all */
+		add_setting(&words, "--admin", settings->admin);
+	return words;
+}
+
+void stack_start(struct supervisor *supervisor, const struct up_settings *settings,
+                 const char *directory, const int *listen_fds, struct stack_outputs outputs)
+{
+	struct child core = { .keep_fd = -1, .output_fd = -1, .log_fd = outputs.log_fd };
+	struct words words = words_of("raeh-auth", settings);
+
+	add_number(&words, "--lease-ms", settings->lease_ms);
+	core.label = xstrdup("raeh-auth");
+	start(supervisor, directory, &words, core);
+
+	words = words_of("raeh-router", settings);
+	add_number(&words, "--publishers", settings->publishers);
+	core.label = xstrdup("raeh-router");
+	start(supervisor, directory, &words, core);
+
+	for (int64_t i = 0; i < settings->publishers; i++) {
+		words = words_of("raeh-publisher", settings);
+		add_number(&words, "--number", i);
+		add_number(&words, "--publishers", settings->publishers);
+		core.label = xasprintf("raeh-publisher %" PRId64, i);
+		start(supervisor, directory, &words, core);
+	}
+	for (int64_t i = 0; i < settings->edges; i++) {
+		struct child edge = core;
+
+		words = edge_words(settings, i, listen_fds[i]);
+		edge.front = true;
+		edge.keep_fd = listen_fds[i];
+		edge.label = xasprintf("raeh-edge %" PRId64, i);
+		start(supervisor, directory, &words, edge);
+	}
+}
+
+void stack_start_demo(struct supervisor *supervisor, const struct up_settings *settings,
+                      const char *directory, const char *url, struct stack_outputs outputs)
+{
+	struct child child = {
+		.keep_fd = -1, .output_fd = outputs.feed_fd, .log_fd = outputs.log_fd, .front = true
+	};
+	struct words words = { 0 };
+
+	add(&words, "raeh");
+	add(&words, "demo");
+	add_setting(&words, "--data", settings->data);
+	add_setting(&words, "--url", url);
+	child.label = xstrdup("raeh demo");
+	start(supervisor, directory, &words, child);
+}
+
+char *stack_status(const struct supervisor *supervisor)
+{
+	size_t n;
+	const struct child *child = supervisor_children(supervisor, &n);
+	struct buf text = { 0 };
+
+	for (size_t i = 0; i < n; i++) {
+		char line[128], pid[24] = "-", state[32] = "running";
+
+		if (child[i].state == CHILD_RUNNING)
+			(void)snprintf(pid, sizeof pid, "%d", (int)child[i].pid);
+		else if (child[i].state == CHILD_STOPPED)
+			(void)snprintf(state, sizeof state, "stopped");
+		else
+			(void)snprintf(state, sizeof state, "restarts in %" PRId64 " s",
+			               (child[i].due_ms - clock_boot_ms() + 999) / 1000);
+		(void)snprintf(line, sizeof line, "%-18s pid %-8s %-16s restarts %u\n",
+		               child[i].label, pid, state, child[i].restarts);
+		buf_append(&text, line, strlen(line));
+	}
+	buf_append(&text, "", 1);
+	return (char *)text.data;
+}

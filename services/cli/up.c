@@ -1,0 +1,200 @@
+/*
+ * raeh up - the whole stack in the foreground.
+ *
+ *     settings ─► directory, lock ─► listening sockets ─► children ─► /readyz ─► ready
+ */
+#include "common/log.h"
+#include "services/cli/http_client.h"
+#include "services/cli/installation.h"
+#include "services/cli/panel.h"
+#include "services/cli/stack.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define PROBE_SOON_MS    100  /* until it is ready                    */
+#define PROBE_LATER_MS   2000 /* afterwards                           */
+#define PROBE_TIMEOUT_MS 3000
+#define FILES_WANTED     4096 /* fewer descriptors deserve a word     */
+
+struct up {
+	struct up_settings settings;
+	char *directory, *url;
+	struct url parsed_url;
+	int listen_fd[UP_MAX_EDGES];
+	struct loop *loop;
+	struct web *web;
+	struct panel *panel;
+	struct supervisor *supervisor;
+	struct timer probe;
+	bool ready, demo_started;
+	char not_ready[160];
+};
+
+static void show(void *self)
+{
+	struct up *up = self;
+	AUTO_MEM char *status = NULL, *text = NULL;
+
+	if (!up->supervisor)
+		return;
+	status = stack_status(up->supervisor);
+	if (supervisor_is_stopping(up->supervisor))
+		text = xasprintf("stopping\n%s", status);
+	else if (up->ready)
+		text = xasprintf("ready: %s\n%s", up->url, status);
+	else
+		text = xasprintf("not ready: %s\n%s", up->not_ready, status);
+	panel_show(up->panel, text);
+}
+
+static struct stack_outputs outputs_of(const struct up *up)
+{
+	return (struct stack_outputs){ panel_log_fd(up->panel), panel_feed_fd(up->panel) };
+}
+
+static void probe(void *self);
+
+static void on_probed(void *self, const struct http_answer *answer)
+{
+	struct up *up = self;
+
+	if (supervisor_is_stopping(up->supervisor))
+		return;
+	up->ready = answer->status == 200;
+	if (answer->status == 0)
+		(void)snprintf(up->not_ready, sizeof up->not_ready, "no edge answers yet");
+	else
+		(void)snprintf(up->not_ready, sizeof up->not_ready,
+		               "a service does not answer yet (HTTP %d)", answer->status);
+	if (up->ready && up->settings.demo && !up->demo_started) {
+		up->demo_started = true;
+		stack_start_demo(up->supervisor, &up->settings, up->directory, up->url,
+		                 outputs_of(up));
+	}
+	show(up);
+	timer_set(up->loop, &up->probe, up->ready ? PROBE_LATER_MS : PROBE_SOON_MS, probe, up);
+}
+
+static void probe(void *self)
+{
+	struct up *up = self;
+	const struct http_request request = { .url = &up->parsed_url,
+		                              .method = "GET",
+		                              .path = "/readyz",
+		                              .timeout_ms = PROBE_TIMEOUT_MS,
+		                              .unverified = true };
+
+	if (!supervisor_is_stopping(up->supervisor))
+		http_call(up->web, &request, on_probed, up);
+}
+
+/* What has not been accepted yet is refused from now on, instead of waiting for nobody. */
+static void close_listening(struct up *up)
+{
+	for (int64_t i = 0; i < up->settings.edges; i++) {
+		if (up->listen_fd[i] >= 0)
+			(void)close(up->listen_fd[i]);
+		up->listen_fd[i] = -1;
+	}
+}
+
+static void on_stop(void *self)
+{
+	struct up *up = self;
+
+	timer_stop(up->loop, &up->probe);
+	close_listening(up);
+	supervisor_stop(up->supervisor);
+}
+
+static void on_stopped(void *self)
+{
+	struct up *up = self;
+
+	web_stop(up->web);
+}
+
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		log_warn("file-limit", "why=\"%s\"", strerror(errno));
+	if (limit.rlim_max < FILES_WANTED)
+		log_warn("file-limit",
+		         "allowed=%" PRIu64
+		         " why=\"an edge holds fewer sockets than that; raise it "
+		         "with ulimit -Hn\"",
+		         (uint64_t)limit.rlim_max);
+}
+
+/* Directory, lock, sockets: what can be in the way, before anything runs. */
+static int prepare(struct up *up)
+{
+	char why[256];
+
+	if (installation_make(up->settings.data, why) != OK ||
+	    installation_lock(up->settings.data, why) != OK ||
+	    listen_open(&up->settings.address, up->listen_fd, (size_t)up->settings.edges, why) !=
+	            OK)
+		return cli_fail("%s", why);
+	up->directory = cli_own_directory();
+	if (!up->directory)
+		return cli_fail("/proc/self/exe: %s", strerror(errno));
+	up->url = listen_url(&up->settings.address, up->settings.tls_cert, true);
+	MUST(url_parse(up->url, &up->parsed_url, why));
+	raise_file_limit();
+	return -1;
+}
+
+static int run(struct up *up)
+{
+	int status;
+
+	up->loop = loop_new();
+	loop_on_signal(up->loop, SIGTERM, on_stop, up);
+	loop_on_signal(up->loop, SIGINT, on_stop, up);
+	(void)signal(SIGPIPE, SIG_IGN);
+	up->web = web_new(up->loop, NULL);
+	if (!up->web)
+		return cli_fail("no memory for the client of /readyz");
+	up->panel = panel_new(up->loop);
+	(void)snprintf(up->not_ready, sizeof up->not_ready, "starting");
+	up->supervisor = supervisor_new(up->loop, show, on_stopped, up);
+	stack_start(up->supervisor, &up->settings, up->directory, up->listen_fd, outputs_of(up));
+	probe(up);
+	web_run(up->web);
+	show(up);
+	status = supervisor_failed(up->supervisor) ? CLI_FAILED : CLI_DONE;
+	panel_free(TAKE(up->panel));
+	return status;
+}
+
+int up_run(const struct command *self, int argc, char **argv)
+{
+	struct up up = { 0 };
+	int status = up_settings_load(self, argc, argv, &up.settings);
+
+	if (status >= 0)
+		return status;
+	log_init("up", LOG_INFO);
+	status = prepare(&up);
+	if (status < 0)
+		status = run(&up);
+	supervisor_free(up.supervisor);
+	web_free(up.web);
+	panel_free(up.panel);
+	loop_free(up.loop);
+	mem_free(up.url);
+	mem_free(up.directory);
+	return status;
+}

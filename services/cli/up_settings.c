@@ -1,0 +1,114 @@
+#include "services/cli/up_settings.h"
+
+#include "common/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The settings file lies in the data directory, which is itself a setting: look for it
+ * first. */
+static const char *data_from(int argc, char **argv)
+{
+	const char *ret = getenv("RAEH_DATA") ? getenv("RAEH_DATA") : "./data";
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--data") == 0 && i + 1 < argc)
+			ret = argv[i + 1];
+		else if (strncmp(argv[i], "--data=", 7) == 0)
+			ret = argv[i] + 7;
+	}
+	return ret;
+}
+
+const char *up_settings_refusal(const struct up_settings *settings)
+{
+	if (!settings->tls_cert != !settings->tls_key)
+		return "--tls-cert and --tls-key go together";
+	if (!listen_is_loopback(&settings->address) && !settings->tls_cert &&
+	    !settings->behind_proxy)
+		return "an address other than loopback needs --tls-cert and --tls-key, or "
+		       "--behind-proxy when a proxy in front speaks TLS: keys and health data "
+		       "would cross the network in the clear";
+	return NULL;
+}
+
+static bool is_level(const char *text)
+{
+	static const char *const levels[] = { "debug", "info", "warn", "error" };
+
+	for (size_t i = 0; i < ARRAY_LEN(levels); i++)
+		if (strcmp(text, levels[i]) == 0)
+			return true;
+	return false;
+}
+
+static int check(const struct command *self, struct up_settings *settings)
+{
+	const char *const files[] = { settings->tls_cert, settings->tls_key };
+	struct listen_address admin;
+	const char *refusal;
+	char why[256];
+
+	if (!listen_parse(settings->listen, &settings->address, why))
+		return cli_misused(self, "--listen: %s", why);
+	if (settings->admin && !listen_parse(settings->admin, &admin, why))
+		return cli_misused(self, "--admin: %s", why);
+	if (!is_level(settings->log_level))
+		return cli_misused(self,
+		                   "--log-level: expected debug, info, warn or error, got "
+		                   "\"%.40s\"",
+		                   settings->log_level);
+	refusal = up_settings_refusal(settings);
+	if (refusal)
+		return cli_misused(self, "--listen %s: %s", settings->listen, refusal);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		if (files[i] && access(files[i], R_OK) != 0)
+			return cli_misused(self, "%s: cannot be read", files[i]);
+	return -1;
+}
+
+int up_settings_load(const struct command *self, int argc, char **argv, struct up_settings *ret)
+{
+	const struct config_item items[] = {
+		{"data",		                                        CONFIG_TEXT, &ret->data, "./data", 0, 0,
+                 "directory of the installation; DIR/raeh.conf holds settings" },
+		{ "listen",		                                   CONFIG_TEXT, &ret->listen, "127.0.0.1:8080", 0, 0,
+                 "ADDR:PORT, the public address" },
+		{ "edges",		                                            CONFIG_INT, &ret->edges, "1", 1, UP_MAX_EDGES,
+                 "processes that hold the sockets" },
+		{ "publishers", CONFIG_INT, &ret->publishers, "1", 1, UP_MAX_PUBLISHERS,
+                 "processes that store and analyse" },
+		{ "behind-proxy",		                                     CONFIG_FLAG, &ret->behind_proxy, NULL, 0, 0,
+                 "a proxy in front speaks TLS and sets X-Forwarded-For" },
+		{ "tls-cert",		                                 CONFIG_TEXT, &ret->tls_cert, NULL, 0, 0,
+                 "PEM file: certificate chain" },
+		{ "tls-key",		                                            CONFIG_TEXT, &ret->tls_key, NULL, 0, 0, "PEM file: its private key" },
+		{ "admin",		               CONFIG_TEXT, &ret->admin, NULL, 0, 0,
+                 "ADDR:PORT for /metrics; off unless given" },
+		{ "lease-ms",		                                      CONFIG_INT, &ret->lease_ms, "30000", 1000, 600000,
+                 "how long an edge that is cut off may go on" },
+		{ "idle-timeout-s",		                                  CONFIG_INT, &ret->idle_timeout_s, "60", 1, 86400,
+                 "a device that sends no frame for so long is closed" },
+		{ "echo",		                                            CONFIG_FLAG, &ret->echo, NULL, 0, 0,
+                 "offer /echo, for conformance tests" },
+		{ "demo",		             CONFIG_FLAG, &ret->demo, NULL, 0, 0,
+                 "with a demo account, a simulated watch and live insights" },
+		{ "log-level",		                                 CONFIG_TEXT, &ret->log_level, "info", 0, 0,
+                 "debug, info, warn or error" },
+		{ "bus-ca",		                             CONFIG_TEXT, &ret->bus_ca, NULL, 0, 0, NULL },
+		{ "bus-cert",		                                            CONFIG_TEXT, &ret->bus_cert, NULL, 0, 0, NULL },
+		{ "bus-hosts",                            CONFIG_TEXT, &ret->bus_hosts, NULL, 0, 0, NULL },
+		{ 0		                              },
+	};
+	AUTO_MEM char *file = xasprintf("%s/raeh.conf", data_from(argc, argv));
+	int status = cli_options(self, items, file, argc, argv, NULL, NULL);
+	char why[256];
+
+	if (status >= 0)
+		return status;
+	if (config_check_file(items, file, why) != OK)
+		return cli_misused(self, "%s", why);
+	return check(self, ret);
+}

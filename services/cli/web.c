@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+static int loop_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                          size_t len)
 {
 	struct web *web = lws_context_user(lws_get_context(wsi));

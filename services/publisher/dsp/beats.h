@@ -7,11 +7,13 @@
  *     x[i] > x[i - k]  and  x[i] > x[i + k],      k = 1 … K
  *
  * With n[k] = the number of maxima at scale k and k* = argmax n[k], the peaks are
- * the samples that are maxima at every scale up to k*. No threshold, no amplitude:
- * it holds from a camera's 0.1 counts to a 24-bit ADC. K is half the longest beat.
+ * the samples that are maxima at every scale up to k*, as far as the window goes. No
+ * threshold, no amplitude: it holds from a camera's 0.1 counts to a 24-bit ADC. K is
+ * half the longest beat.
  *
- * Windows overlap; only the peaks of a window's middle are taken, so that each
- * has all its scales on both sides.
+ * How far the peaks may be trusted is told by two numbers. likeness: the mean
+ * correlation of the beats with their mean shape. steadiness: exp(-d / 0.15) with d
+ * the median change from one interval to the next over the median interval.
  */
 #ifndef PUBLISHER_DSP_BEATS_H
 #define PUBLISHER_DSP_BEATS_H
@@ -19,24 +21,37 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BEATS_WINDOW_S 6
-#define BEATS_EDGE_S   2   /* at each end of the window, not taken */
-#define BEATS_MAX      160 /* kept: 60 s at 150 bpm, 43 s at 220 */
+#define BEATS_WINDOW 384 /* samples at FRONT_HZ, at most: 12 s */
+#define BEATS_PEAKS  64  /* in a window: 12 s at 320 a minute */
+#define BEATS_EDGE_S 1   /* at a window's end a peak has not all its scales: not kept */
+#define BEATS_MAX    160 /* kept: 60 s at 150 bpm, 43 s at 220 */
 
-struct beat {
-	double t_s;      /* session time of the peak */
-	float amplitude; /* peak less the trough before it, units of the wave */
-	float base;      /* the trough */
+/* The peaks of one window. */
+struct peaks {
+	size_t count;
+	float at[BEATS_PEAKS];     /* samples from the window's start, between samples too */
+	float height[BEATS_PEAKS]; /* above the trough before, units of the wave */
+	float bpm;                 /* 60 (n - 1) / (last - first) of the last 8 s; 0: too few */
+	float likeness, steadiness;
 };
 
+struct beat {
+	double t_s; /* session time of the peak */
+	float height;
+};
+
+/* The beats of the last minute or so, each once. */
 struct beats {
 	uint32_t count;
 	struct beat beat[BEATS_MAX]; /* oldest first */
 };
 
-/* Peaks of x in the middle of a window that ends at end_s; sign is +1 when more
- * blood is up, -1 for raw light. count = BEATS_WINDOW_S * FRONT_HZ samples. */
-void beats_update(struct beats *beats, const float *x, size_t count, float sign, double end_s);
+/* Peaks of x; sign is +1 when more blood is up, -1 for raw light. */
+void peaks_find(const float *x, size_t count, float sign, struct peaks *ret);
+
+/* Keep the peaks of a window of `count` samples that ends at end_s, from the newest kept
+ * on, up to BEATS_EDGE_S before the end. */
+void beats_keep(struct beats *beats, const struct peaks *peaks, size_t count, double end_s);
 
 /* Forget what is older than t_s. */
 void beats_forget(struct beats *beats, double t_s);

@@ -70,7 +70,7 @@ static size_t beat_series(const struct beats *beats, double from_s, double *t_s,
 		if (beat->t_s < from_s)
 			continue;
 		t_s[count] = beat->t_s;
-		amplitude[count] = beat->amplitude;
+		amplitude[count] = beat->height;
 		interval[count] = (float)(beat->t_s - beats->beat[i - 1].t_s);
 		count++;
 	}

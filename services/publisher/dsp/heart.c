@@ -1,123 +1,142 @@
 #include "services/publisher/dsp/heart.h"
 
+#include "services/publisher/dsp/cancel.h"
 #include "services/publisher/dsp/front.h"
+#include "services/publisher/dsp/motion.h"
 #include "services/publisher/dsp/spectrum.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
-#define BIN_HZ      ((float)FRONT_HZ / SPECTRUM_N)
-#define BINS        260 /* up to 8.1 Hz: the second harmonic of 220 bpm and more */
-#define BAND_LOW    16  /* 0.5 Hz = 30 bpm */
-#define BAND_HIGH   128 /* 4 Hz = 240 bpm  */
-#define HARMONIC    0.5f
-#define FLOOR       0.02f
-#define MOVE_REST   1.5f /* bpm a step */
-#define MOVE_MOTION 3.0f
-#define RESTART     0.01f
-#define MODE_WIDTH  5.0f /* bpm: the tolerance within which a rate is called right */
+#define BIN_HZ       ((float)FRONT_HZ / SPECTRUM_N)
+#define BINS         260   /* up to 8.1 Hz: the second harmonic of 220 bpm and more */
+#define BAND_LOW     16    /* 0.5 Hz = 30 bpm */
+#define BAND_HIGH    128   /* 4 Hz = 240 bpm  */
+#define FLOOR        0.02f /* of the largest salience: a rate unseen now is not ruled out */
+#define SECOND_MOST  4.0f  /* the second harmonic's power over the first's that is believed */
+#define VOTE         1.5f  /* trusted beats weigh a little more than the whole spectrum */
+#define VOTE_BPM     2.0f
+#define PRIOR_REST   75.0f /* bpm, adults at rest */
+#define PRIOR_ACTIVE 45.0f /* bpm more in lasting motion */
+#define PRIOR_SD     0.45f /* of log h: 48 – 118 bpm is within one at rest */
+#define ACTIVITY_S   20.0f /* the heart follows exercise within half a minute */
+#define MOVE_REST    2.0f  /* bpm a step */
+#define MOVE_ACTIVE  6.0f  /* bpm a step: the onset of exercise */
+#define RESTART      0.01f
+#define GREEN_MOTION 3.0f /* at a third of full motion the other colours are out */
+#define GREEN_LEAST  0.001f
+#define NEAR         0.08f /* beats within 8 % of the mode mean the same rate */
+#define DRAW         0.7f  /* share of the beats' rate in the answer, at full trust */
+#define MODE_WIDTH   5.0f  /* bpm: the tolerance within which a rate is called right */
 
 struct heart heart_new(void)
 {
 	return (struct heart){ .belief = belief_new() };
 }
 
-static void add_scaled(const float *power, float *sum)
+static void add_scaled(float *power, float weight, float *sum)
 {
 	float total = 0;
 
+	for (size_t k = 0; k < BINS; k++) {
+		float f = (float)k * BIN_HZ;
+
+		power[k] *= f * sqrtf(f);
+	}
 	for (size_t k = BAND_LOW; k <= BAND_HIGH; k++)
 		total += power[k];
 	for (size_t k = 0; total > 0 && k < BINS; k++)
-		sum[k] += power[k] / total;
+		sum[k] += weight * power[k] / total;
 }
 
-static void light_spectrum(const struct heart_window *window, float *ret)
+static bool has_green(const struct heart_window *window)
 {
-	float power[BINS];
+	for (size_t c = 0; c < window->channels; c++)
+		if (window->is_green[c])
+			return true;
+	return false;
+}
 
+static void light_spectrum(const struct heart_window *window, float level, float *ret)
+{
+	struct cancel cancel = { .count = window->count };
+	float wave[CANCEL_MAX], power[BINS];
+	float other = 1;
+
+	if (window->axis[0] != NULL)
+		cancel = cancel_new(window->axis, window->count, window->sway);
+	if (has_green(window))
+		other = fmaxf(GREEN_LEAST, 1 - GREEN_MOTION * level);
 	memset(ret, 0, BINS * sizeof(*ret));
 	for (size_t c = 0; c < window->channels; c++) {
-		spectrum_power(window->pulse[c], window->count, power, BINS);
-		add_scaled(power, ret);
+		cancel_wave(&cancel, window->pulse[c], wave);
+		spectrum_power(wave, window->count, power, BINS);
+		add_scaled(power, window->is_green[c] ? 1 : other, ret);
 	}
 }
 
-static void motion_spectrum(const struct heart_window *window, float *ret)
+static float prior(float bpm, float middle)
 {
-	float power[BINS], sum[BINS] = { 0 };
+	float z = logf(bpm / middle) / PRIOR_SD;
 
-	memset(ret, 0, BINS * sizeof(*ret));
-	for (size_t a = 0; a < window->axes; a++) {
-		spectrum_power(window->motion[a], window->count, power, BINS);
-		for (size_t k = 0; k < BINS; k++)
-			sum[k] += power[k];
-	}
-	add_scaled(sum, ret);
+	return expf(-0.5f * z * z);
 }
 
-static void take_motion_away(const struct heart_window *window, float *light)
-{
-	float motion[BINS];
-	float weight = window->motion_level * (float)window->channels;
-
-	if (window->axes == 0 || weight <= 0)
-		return;
-	motion_spectrum(window, motion);
-	for (size_t k = 0; k < BINS; k++)
-		if (light[k] > 0)
-			light[k] *= light[k] / (light[k] + weight * motion[k]);
-}
-
-/* S over the grid of rates, largest value 1; false when there is nothing. */
-static bool salience(const float *clean, float *ret)
+/* L over the grid of rates; false when there is nothing to see. */
+static bool likelihood(const struct heart_window *window, const float *light, float activity,
+                       float *ret)
 {
 	float most = 0;
 
 	for (size_t h = 0; h < BELIEF_STATES; h++) {
 		float bin = (float)(BELIEF_MIN_BPM + h) / 60 / BIN_HZ;
-		float first = spectrum_at(clean, BINS, bin);
-		float second = spectrum_at(clean, BINS, 2 * bin);
+		float first = spectrum_at(light, BINS, bin);
+		float second = spectrum_at(light, BINS, 2 * bin);
 
-		ret[h] = first + HARMONIC * fminf(first, second);
+		ret[h] = first + fminf(SECOND_MOST * first, second);
 		most = fmaxf(most, ret[h]);
 	}
-	for (size_t h = 0; most > 0 && h < BELIEF_STATES; h++)
-		ret[h] /= most;
+	for (size_t h = 0; most > 0 && h < BELIEF_STATES; h++) {
+		float bpm = (float)(BELIEF_MIN_BPM + h);
+		float vote = expf(-fabsf(bpm - window->beats_bpm) / VOTE_BPM);
+
+		ret[h] = (ret[h] / most + FLOOR + VOTE * window->beats_trust * vote) *
+		         prior(bpm, PRIOR_REST + PRIOR_ACTIVE * activity);
+	}
 	return most > 0;
 }
 
 /* Share of the band's power within the mode's peak and its second harmonic's. */
-static float concentration(const float *clean, float bpm)
+static float concentration(const float *light, float bpm)
 {
 	float near = 0, all = 0;
 
 	for (size_t k = BAND_LOW; k < BINS; k++) {
 		float f = (float)k * BIN_HZ * 60;
 
-		all += clean[k];
+		all += light[k];
 		if (fabsf(f - bpm) < 12 || fabsf(f - 2 * bpm) < 12)
-			near += clean[k];
+			near += light[k];
 	}
 	return all > 0 ? near / all : 0;
 }
 
 struct heart_rate heart_update(struct heart *heart, const struct heart_window *window)
 {
-	float clean[BINS], likelihood[BELIEF_STATES];
-	float scale = MOVE_REST + (MOVE_MOTION - MOVE_REST) * window->motion_level;
+	float light[BINS], chance[BELIEF_STATES];
+	float level = motion_level(window->sway);
 	struct heart_rate rate = { 0 };
 
-	light_spectrum(window, clean);
-	take_motion_away(window, clean);
-	if (!salience(clean, likelihood))
+	heart->activity += HEART_STEP_S / ACTIVITY_S * (level - heart->activity);
+	light_spectrum(window, level, light);
+	if (!likelihood(window, light, heart->activity, chance))
 		return rate;
-	for (size_t h = 0; h < BELIEF_STATES; h++)
-		likelihood[h] += FLOOR;
-	belief_update(&heart->belief, scale, RESTART, likelihood);
+	belief_update(&heart->belief, MOVE_REST + (MOVE_ACTIVE - MOVE_REST) * level, RESTART,
+	              chance);
 	rate.bpm = belief_mode(&heart->belief);
 	rate.quality =
-	        belief_mass(&heart->belief, rate.bpm, MODE_WIDTH) * concentration(clean, rate.bpm);
+	        belief_mass(&heart->belief, rate.bpm, MODE_WIDTH) * concentration(light, rate.bpm);
+	if (fabsf(window->beats_bpm - rate.bpm) < NEAR * rate.bpm)
+		rate.bpm += DRAW * window->beats_trust * (window->beats_bpm - rate.bpm);
 	return rate;
 }

@@ -1,19 +1,27 @@
 /*
  * heart - the heart rate every HEART_STEP_S seconds from windows of light and motion.
  *
- * 1. P[f]: the channels' spectra, each scaled to unit power in the heart band, averaged.
- * 2. A[f]: the axes' spectra, summed and scaled alike; C = P * P / (P + m A) takes away
- *    what moves with the arm, in proportion to the motion m (0 at rest: C = P).
- * 3. Salience of a rate: S[h] = C[h/60] + HARMONIC * min(C[h/60], C[2 h/60]).
- * 4. Belief (belief.h) with L[h] = S[h] / max S + FLOOR.
+ * 1. What moves with the arm is taken out of each channel (cancel.h).
+ * 2. P[f]: the channels' spectra times f^1.5, each scaled to the same power in the band
+ *    0.5 – 4 Hz, averaged. Wander and breathing fall with about that power of f, so it
+ *    makes peaks comparable over f. In motion green counts alone where there is green:
+ *    longer waves reach deeper, where the arm moves more.
+ * 3. Salience of a rate: S[h] = P[h] + min(4 P[h], P[2h]): a pulse has a second harmonic,
+ *    which f^1.5 has raised; breath and sway have little.
+ * 4. Likelihood: L[h] = (S[h] / max S + FLOOR + VOTE * trust * exp(-|h - beats| / 2 bpm)) *
+ *    prior[h], the prior a broad bell over log h (sd 0.45) around 75 bpm at rest and up
+ *    to 120 in exercise. Belief over h: belief.h.
+ * 5. The answer is the belief's mode, drawn to the beats' own rate where they are close.
  *
  * Sources: Zhang et al., IEEE TBME 2015 (TROIKA: the heart's peak is followed, not found
- * anew); Temko, IEEE TBME 2017 (Wiener-like masking by the accelerometer).
+ * anew); Temko, IEEE TBME 2017.
  */
 #ifndef PUBLISHER_DSP_HEART_H
 #define PUBLISHER_DSP_HEART_H
 
 #include "services/publisher/dsp/belief.h"
+
+#include <stdbool.h>
 
 #define HEART_STEP_S   2
 #define HEART_WINDOW_S 8 /* references are means of 8 s; two beats at 15 bpm */
@@ -22,16 +30,17 @@
 
 struct heart {
 	struct belief belief;
+	float activity; /* motion level over the last ACTIVITY_S */
 };
 
 /* Windows of `count` samples at FRONT_HZ, newest last, band-passed. */
 struct heart_window {
 	const float *pulse[HEART_CHANNELS];
-	size_t channels;
-	const float *motion[HEART_AXES];
-	size_t axes;
-	size_t count;
-	float motion_level; /* 0 rest … 1 full, see motion.h */
+	bool is_green[HEART_CHANNELS];
+	size_t channels, count;
+	const float *axis[HEART_AXES]; /* NULL: no accelerometer */
+	float sway;                    /* motion.h */
+	float beats_bpm, beats_trust;  /* the rate of the peaks in time, 0..1 */
 };
 
 struct heart_rate {

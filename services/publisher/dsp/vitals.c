@@ -9,16 +9,20 @@
 #include <math.h>
 #include <string.h>
 
-#define HIGHPASS_HZ    0.4 /* as the pulse's: the heart estimator compares the two */
-#define MOTION_STEP_S  2
-#define HEART_FIRST_S  4 /* of signal before a heart rate is worth saying */
-#define OXYGEN_FIRST_S 2.5
-#define BREATH_FIRST_S 20 /* three breaths at 9 a minute */
-#define HRV_FIRST_S    30
-#define MOTION_FIRST_S 1
-#define LEAST_FILLED   0.25 /* of a window: below, there is nothing to estimate from */
-#define TRUST_SHARE    (HEART_STEP_S / 30.0f) /* 30 s: half of an HRV window */
-#define MUCH_WORSE     0.8 /* of the best channel's samples: below, a channel is not used */
+#define HIGHPASS_HZ     0.4 /* as the pulse's: the heart estimator compares the two */
+#define MOTION_STEP_S   2
+#define HEART_FIRST_S   4 /* of signal before a heart rate is worth saying */
+#define OXYGEN_FIRST_S  2.5
+#define BREATH_FIRST_S  20 /* three breaths at 9 a minute */
+#define HRV_FIRST_S     30
+#define MOTION_FIRST_S  1
+#define LEAST_FILLED    0.25 /* of a window: below, there is nothing to estimate from */
+#define TRUST_SHARE     (HEART_STEP_S / 30.0f) /* 30 s: half of an HRV window */
+#define LIKENESS_NONE   0.75f                  /* of beats to their mean: 0.86 is the usual limit */
+#define LIKENESS_FULL   0.95f
+#define STEADINESS_NONE 0.15f /* intervals that change by 28 % a beat: noise */
+#define STEADINESS_FULL 0.5f  /* by 10 %: sinus arrhythmia */
+#define MUCH_WORSE      0.8   /* of the best channel's samples: below, a channel is not used */
 
 struct sink {
 	vitals_sink *call;
@@ -92,12 +96,12 @@ static float confidence(const struct vitals *vitals, double window_s, double fil
 	return (float)(span_s(vitals, window_s) / window_s * fill) * fminf(1, fmaxf(0, quality));
 }
 
-static float limb_level(const struct vitals *vitals, size_t window_s)
+static float limb_sway(const struct vitals *vitals, size_t window_s)
 {
 	size_t count = ARRAY_LEN(vitals->limb.magnitude);
 	size_t used = (size_t)(span_s(vitals, (double)window_s) * FRONT_HZ);
 
-	return used == 0 ? 0 : motion_level(vitals->limb.magnitude + count - used, used);
+	return used == 0 ? 0 : motion_sway(vitals->limb.magnitude + count - used, used);
 }
 
 /* The channels worth using, with the fill of the worst of them. */
@@ -113,25 +117,31 @@ static double choose_channels(const struct vitals *vitals, struct heart_window *
 		if (fill[c] < MUCH_WORSE * best)
 			continue;
 		worst = fmin(worst, fill[c]);
-		window->pulse[window->channels++] = pulse_wave(&vitals->pulse[c], HEART_WINDOW_S);
+		window->is_green[window->channels] = vitals->colour[c] == COLOUR_GREEN;
+		window->pulse[window->channels++] = pulse_wave(&vitals->pulse[c], HEART_WINDOW_S) +
+		                                    HEART_WINDOW_S * FRONT_HZ - window->count;
 	}
 	return best > 0 ? worst : 0;
 }
 
 static void on_heart(struct vitals *vitals, const struct sink *sink)
 {
-	struct heart_window window = { .count = HEART_WINDOW_S * FRONT_HZ };
+	struct heart_window window = {
+		.count = (size_t)(span_s(vitals, HEART_WINDOW_S) * FRONT_HZ),
+		.beats_bpm = vitals->beats_bpm,
+		.beats_trust = vitals->beats_trust,
+	};
 	double fill = choose_channels(vitals, &window), limb_fill;
 	struct heart_rate rate;
 
-	if (fill < LEAST_FILLED)
+	if (fill < LEAST_FILLED || window.count < FRONT_HZ)
 		return;
 	limb_fill = vitals->has_limb ? filled(vitals, vitals->limb.valid, HEART_WINDOW_S) : 0;
 	if (limb_fill >= MUCH_WORSE * fill) {
-		window.axes = HEART_AXES;
-		window.motion_level = limb_level(vitals, HEART_WINDOW_S);
+		window.sway = limb_sway(vitals, HEART_WINDOW_S);
 		for (size_t a = 0; a < HEART_AXES; a++)
-			window.motion[a] = vitals->limb.axis[a];
+			window.axis[a] =
+			        vitals->limb.axis[a] + HEART_WINDOW_S * FRONT_HZ - window.count;
 		fill = fmin(fill, limb_fill);
 	}
 	rate = heart_update(&vitals->heart, &window);
@@ -238,18 +248,40 @@ static void on_motion(struct vitals *vitals, const struct sink *sink)
 	if (!vitals->has_limb || fill < LEAST_FILLED)
 		return;
 	answer(sink, VITAL_MOTION,
-	       (float[]){ limb_level(vitals, MOTION_STEP_S),
+	       (float[]){ motion_level(limb_sway(vitals, MOTION_STEP_S)),
 	                  confidence(vitals, MOTION_STEP_S, fill, 1) });
+}
+
+static float ramp(float x, float none, float full)
+{
+	return fminf(1, fmaxf(0, (x - none) / (full - none)));
+}
+
+static float trust_in(const struct peaks *peaks)
+{
+	return ramp(peaks->likeness, LIKENESS_NONE, LIKENESS_FULL) *
+	       ramp(peaks->steadiness, STEADINESS_NONE, STEADINESS_FULL);
 }
 
 static void find_beats(struct vitals *vitals)
 {
+	size_t count = (size_t)(span_s(vitals, PULSE_WAVE_S) * FRONT_HZ);
+	float still = 1 - motion_level(limb_sway(vitals, HEART_WINDOW_S));
+
+	vitals->beats_trust = 0;
 	for (size_t c = 0; c < vitals->channels; c++) {
 		struct pulse *pulse = &vitals->pulse[c];
+		struct peaks peaks;
+		float trust;
 
-		beats_update(&pulse->beats, pulse_wave(pulse, BEATS_WINDOW_S),
-		             BEATS_WINDOW_S * FRONT_HZ, pulse_sign(pulse), (double)vitals->second);
+		peaks_find(pulse->wave + PULSE_WAVE - count, count, pulse_sign(pulse), &peaks);
+		beats_keep(&pulse->beats, &peaks, count, (double)vitals->second);
 		beats_forget(&pulse->beats, (double)(vitals->second - PULSE_LEVEL_S));
+		trust = still * trust_in(&peaks);
+		if (trust > vitals->beats_trust) {
+			vitals->beats_trust = trust;
+			vitals->beats_bpm = peaks.bpm;
+		}
 	}
 }
 
@@ -283,7 +315,7 @@ void vitals_tick(struct vitals *vitals, int64_t second, vitals_sink *call, void 
 
 	vitals->second = second;
 	count_signal(vitals);
-	if (second % BEATS_EDGE_S == 0)
+	if (second % HEART_STEP_S == 0)
 		find_beats(vitals);
 	for (size_t i = 0; i < ARRAY_LEN(schedule) && second > 0; i++)
 		if (second % schedule[i].step_s == 0)

@@ -75,7 +75,11 @@ AUTO_FREE(struct store_scan, scan_close)
 /* What the last failed call met. Never NULL. */
 const char *store_why(const struct store *store);
 
-/* Twin only: what a power cut leaves. Open scans must be closed. */
+/* Twin only. kill: the process dies: all that was written stays, nobody is called back, and
+ * nothing can be written until revive. crash: a power cut: all that was synced stays; it can
+ * be used again at once. Both end with no scan open. */
+void store_memory_kill(struct store *store);
+void store_memory_revive(struct store *store);
 void store_memory_crash(struct store *store);
 
 #endif

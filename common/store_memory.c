@@ -28,6 +28,7 @@ struct memory_store {
 	struct node *root, *synced;
 	struct node *syncing; /* what the sync that runs will have synced */
 	uint64_t covers;      /* waiters that it will have served; 0 = none runs */
+	bool dead;            /* its process died: what it still tries to write is lost */
 };
 
 struct memory_scan {
@@ -154,15 +155,17 @@ static void apply(struct memory_store *memory, const struct op *op)
 
 static enum err room(struct store *store, size_t bytes, bool only_deletes)
 {
-	(void)store;
 	(void)bytes;
 	(void)only_deletes;
-	return OK;
+	return ((struct memory_store *)store)->dead ? ERR_IO : OK;
 }
 
 static enum err write(struct store *store, const struct store_batch *batch)
 {
 	struct op op;
+
+	if (((struct memory_store *)store)->dead)
+		return ERR_IO;
 
 	for (size_t place = 0; batch_next(batch, &place, &op);)
 		apply((struct memory_store *)store, &op);
@@ -309,13 +312,30 @@ struct store *store_open_memory(struct loop *loop, int64_t sync_delay_ms)
 	return &memory->store;
 }
 
-void store_memory_crash(struct store *store)
+void store_memory_kill(struct store *store)
+{
+	struct memory_store *memory = (struct memory_store *)store;
+
+	MUST(store->engine == &memory_engine);
+	store_forget_all(store);
+	stop_sync(memory);
+	memory->dead = true;
+}
+
+void store_memory_revive(struct store *store)
 {
 	struct memory_store *memory = (struct memory_store *)store;
 
 	MUST(store->engine == &memory_engine && store->scans == 0);
-	store_forget_all(store);
-	stop_sync(memory);
+	memory->dead = false;
+}
+
+void store_memory_crash(struct store *store)
+{
+	struct memory_store *memory = (struct memory_store *)store;
+
+	store_memory_kill(store);
+	store_memory_revive(store);
 	release(memory->root);
 	memory->root = hold(memory->synced);
 }

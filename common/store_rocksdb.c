@@ -236,6 +236,13 @@ static void set_table_options(struct rocksdb_store *store)
 	rocksdb_block_based_options_set_block_cache(table, store->cache);
 	rocksdb_block_based_options_set_filter_policy(
 	        table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
+	/* Index and filter in the cache, so that memory is bounded, and in small parts: a whole
+	 * filter of well compressed rows is larger than a shard of a small cache, and was read
+	 * again for each lookup (measured: 160 us instead of 15). */
+	rocksdb_block_based_options_set_index_type(
+	        table, rocksdb_block_based_table_index_type_two_level_index_search);
+	rocksdb_block_based_options_set_partition_filters(table, 1);
+	rocksdb_block_based_options_set_pin_top_level_index_and_filter(table, 1);
 	rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
 	rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
 	rocksdb_options_set_block_based_table_factory(store->options, table);

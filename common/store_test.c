@@ -623,3 +623,43 @@ Test(store_disk, ends_the_process_when_a_sync_fails)
 
 	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE, "status %d", status);
 }
+
+/* Whether a thread that carries one of our engine's names takes no signal; -1: another's. */
+static int blocks_signals(const char *task)
+{
+	char path[300], line[256], name[64] = "";
+	unsigned long long blocked = 0, term = 1ull << (SIGTERM - 1), child = 1ull << (SIGCHLD - 1);
+	FILE *status;
+
+	(void)snprintf(path, sizeof path, "/proc/self/task/%s/status", task);
+	status = fopen(path, "r");
+	if (!status)
+		return -1; /* it has ended, or is "." */
+	while (fgets(line, sizeof line, status)) {
+		(void)sscanf(line, "Name: %63s", name);
+		(void)sscanf(line, "SigBlk: %llx", &blocked);
+	}
+	(void)fclose(status);
+	if (strncmp(name, "store-", 6) != 0 && strncmp(name, "rocksdb:", 8) != 0)
+		return -1;
+	return (blocked & term) && (blocked & child);
+}
+
+/* Or a signalfd of the loop would miss some of them. */
+Test(store_disk, leaves_every_signal_to_the_threads_of_others)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	int blocking = 0;
+
+	put("a", "1");
+	sync_now();
+	cr_assert(tasks);
+	for (struct dirent *entry; (entry = readdir(tasks));) {
+		int blocks = blocks_signals(entry->d_name);
+
+		cr_assert_neq(blocks, 0, "thread %s takes signals", entry->d_name);
+		blocking += blocks == 1;
+	}
+	(void)closedir(tasks);
+	cr_assert_geq(blocking, 2, "both helpers were seen");
+}

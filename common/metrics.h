@@ -28,7 +28,9 @@ struct metric {
 	struct service##_metrics {                                                                 \
 		LIST(METRIC_FIELD_)                                                                \
 	};                                                                                         \
-	static const struct metric service##_metric[] = { LIST(METRIC_ROW_) }
+	static const struct metric service##_metric[] __attribute__((unused)) = {                  \
+		LIST(METRIC_ROW_)                                                                  \
+	}
 
 /* Appends "# HELP raeh_<service>_<name> …" and the value line of each. process is the
  * label, as "edge-0". */

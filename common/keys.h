@@ -12,7 +12,8 @@
  *                'd' digest(32)         nil          account id + key id
  *                'K' key id             nil          account id
  *                'k' key id             -            KeyRow of a living key
- *                'r' key id             -            KeyRow of a revoked key
+ *                'r' key id             -            AuthEvent: its key_revoked
+ *                's' key id             -            Receipt of its revoke
  *                'u' key id             -            last use, wall ms (8)
  *                'n' notice number(8)   nil          Notice
  *                'e' slot(4)+inc(16)    nil          EdgeRow: may hold a lease

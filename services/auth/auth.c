@@ -1,0 +1,301 @@
+#include "services/auth/auth.h"
+
+#include "common/clock.h"
+#include "services/auth/commands.h"
+#include "services/auth/deliver.h"
+#include "services/auth/edges.h"
+#include "services/auth/revoke.h"
+#include "services/auth/verify.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#define HOUSEKEEPING_MS 10000
+#define KEYS_USED_MOST  20000 /* one request: every socket of a full edge with a key of its own */
+
+typedef void handler_fn(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request);
+
+/* ---- asked without a principal, by our own processes ---- */
+
+static void on_verify(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request)
+{
+	verify_wanted(auth, call, request->verify->credential);
+	sodium_memzero(request->verify->credential, strlen(request->verify->credential));
+}
+
+static void note_use(struct auth *auth, ProtobufCBinaryData field, int64_t used_ms)
+{
+	int64_t now_ms = clock_wall_ms();
+	struct uuid key, account;
+
+	if (!wire_id(field, &key) || used_ms <= 0 || rows_owner(auth->store, &key, &account) != OK)
+		return; /* a key that was never made */
+	if (used_ms > now_ms)
+		used_ms = now_ms;
+	if (!usage_note(auth->usage, &account, &key, used_ms) && usage_flush(auth->usage) == OK)
+		(void)usage_note(auth->usage, &account, &key, used_ms); /* now there is room */
+}
+
+static void on_keys_used(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request)
+{
+	const Auth__KeysUsed *used = request->keys_used;
+	Auth__AuthReply reply = AUTH__AUTH_REPLY__INIT;
+	Raeh__Empty done = RAEH__EMPTY__INIT;
+	struct refusal why = refusal(
+	        400, "keys_used: expected one time for each of at most %d keys", KEYS_USED_MOST);
+
+	if (used->n_key != used->n_used_ms || used->n_key > KEYS_USED_MOST) {
+		core_refuse(auth, call, &why);
+		return;
+	}
+	for (size_t i = 0; i < used->n_key; i++)
+		note_use(auth, used->key[i], used->used_ms[i]);
+	reply.result_case = AUTH__AUTH_REPLY__RESULT_DONE;
+	reply.done = &done;
+	core_answer(auth, call, &reply);
+}
+
+static void on_live_edges(struct auth *auth, struct bus_call *call,
+                          const Auth__AuthRequest *request)
+{
+	Auth__AuthReply reply = AUTH__AUTH_REPLY__INIT;
+	Auth__LiveEdges live = AUTH__LIVE_EDGES__INIT;
+	Auth__LiveEdge *rows = xcalloc(auth->leases.n, sizeof *rows);
+	struct edge *edge;
+
+	(void)request;
+	lease_check(auth);
+	live.edges = xcalloc(auth->leases.n, sizeof(Auth__LiveEdge *));
+	TAILQ_FOREACH(edge, &auth->leases.edges, link)
+	{
+		Auth__LiveEdge *row = &rows[live.n_edges];
+
+		if (!edge->live || edge->ended)
+			continue;
+		auth__live_edge__init(row);
+		row->slot = edge->slot;
+		row->incarnation = wire_bytes_of(&edge->incarnation);
+		live.edges[live.n_edges++] = row;
+	}
+	reply.result_case = AUTH__AUTH_REPLY__RESULT_LIVE_EDGES;
+	reply.live_edges = &live;
+	core_answer(auth, call, &reply);
+	mem_free(live.edges);
+	mem_free(rows);
+}
+
+void answer_metrics(struct auth *auth, struct bus_call *call)
+{
+	Auth__AuthReply reply = AUTH__AUTH_REPLY__INIT;
+	Raeh__Text text = RAEH__TEXT__INIT;
+	struct buf buf = { 0 };
+
+	lease_check(auth);
+	auth->metrics.edges_live = leases_live(&auth->leases);
+	metrics_text("auth", auth->deps.process, auth_metric, ARRAY_LEN(auth_metric),
+	             &auth->metrics, &buf);
+	buf_append(&buf, "", 1);
+	text.text = (char *)buf.data;
+	reply.result_case = AUTH__AUTH_REPLY__RESULT_METRICS;
+	reply.metrics = &text;
+	core_answer(auth, call, &reply);
+	buf_free(&buf);
+}
+
+static void on_metrics(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request)
+{
+	(void)request;
+	answer_metrics(auth, call);
+}
+
+/* ---- asked by a key that lives and has the scope keys ---- */
+
+static bool may_manage_keys(struct auth *auth, struct bus_call *call,
+                            const Auth__AuthRequest *request, struct caller *ret)
+{
+	enum err err = core_caller(auth, request->principal, ret);
+	struct refusal why;
+
+	if (err == OK && (ret->scopes & SCOPE_KEYS))
+		return true;
+	why = err == OK ? refusal(403, "the API key lacks the scope keys")
+	                : refusal_of(err, refusal_unauthorized());
+	core_refuse(auth, call, &why);
+	return false;
+}
+
+static void on_mint_key(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request)
+{
+	struct caller caller;
+
+	if (may_manage_keys(auth, call, request, &caller))
+		mint_wanted(auth, call, &caller, request->op_id, request->mint_key);
+}
+
+static void on_list_keys(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request)
+{
+	struct caller caller;
+
+	if (may_manage_keys(auth, call, request, &caller))
+		list_wanted(auth, call, &caller.account, request->list_keys);
+}
+
+static void on_get_key(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request)
+{
+	struct caller caller;
+
+	if (may_manage_keys(auth, call, request, &caller))
+		get_wanted(auth, call, &caller.account, request->get_key->id);
+}
+
+static void on_revoke_key(struct auth *auth, struct bus_call *call,
+                          const Auth__AuthRequest *request)
+{
+	struct caller caller;
+
+	if (may_manage_keys(auth, call, request, &caller))
+		revoke_wanted(auth, call, &caller, &caller.account, request->revoke_key->id);
+}
+
+/* Every command of the name auth, by its number in proto/auth.proto. */
+static handler_fn *const handlers[] = {
+	[AUTH__AUTH_REQUEST__COMMAND_VERIFY] = on_verify,
+	[AUTH__AUTH_REQUEST__COMMAND_MINT_KEY] = on_mint_key,
+	[AUTH__AUTH_REQUEST__COMMAND_LIST_KEYS] = on_list_keys,
+	[AUTH__AUTH_REQUEST__COMMAND_REVOKE_KEY] = on_revoke_key,
+	[AUTH__AUTH_REQUEST__COMMAND_GET_KEY] = on_get_key,
+	[AUTH__AUTH_REQUEST__COMMAND_KEYS_USED] = on_keys_used,
+	[AUTH__AUTH_REQUEST__COMMAND_LIVE_EDGES] = on_live_edges,
+	[AUTH__AUTH_REQUEST__COMMAND_METRICS] = on_metrics,
+};
+
+void on_auth_call(void *self, struct bus_call *call, struct bytes bytes)
+{
+	struct auth *auth = self;
+	AUTO(wire_free)
+	ProtobufCMessage *message = wire_unpack(&auth__auth_request__descriptor, bytes);
+	const Auth__AuthRequest *request = (const Auth__AuthRequest *)message;
+	struct refusal why = refusal(400, "expected an AuthRequest with a command");
+
+	if (request && request->command_case < ARRAY_LEN(handlers) &&
+	    handlers[request->command_case]) {
+		handlers[request->command_case](auth, call, request);
+		return;
+	}
+	auth->metrics.malformed_total++;
+	core_refuse(auth, call, &why);
+}
+
+/* ---- the view ---- */
+
+static void apply(void *self, uint64_t seq, struct bytes bytes, struct store_batch *view)
+{
+	struct auth *auth = self;
+	AUTO(wire_free)
+	ProtobufCMessage *message = wire_unpack(&events__auth_event__descriptor, bytes);
+	const Events__AuthEvent *event = (const Events__AuthEvent *)message;
+
+	(void)seq;
+	MUST(event != NULL);
+	rows_apply(event, bytes, view);
+	if (!auth->loaded)
+		return;
+	if (event->event_case == EVENTS__AUTH_EVENT__EVENT_KEY_REVOKED)
+		revokes_applied(auth->revokes, event->key_revoked->notice);
+	else if (event->event_case == EVENTS__AUTH_EVENT__EVENT_EDGE_REGISTERED)
+		edge_registered_applied(auth, event->edge_registered);
+	else if (event->event_case == EVENTS__AUTH_EVENT__EVENT_EDGE_GONE)
+		edge_gone_applied(auth, event->edge_gone, event->at_ms);
+}
+
+/* ---- life ---- */
+
+static void on_housekeeping(void *self)
+{
+	struct auth *auth = self;
+
+	lease_check(auth);
+	if (usage_flush(auth->usage) != OK)
+		log_warn("usage-not-flushed", "why=\"%s\"", store_why(auth->store));
+	ops_expire(auth->ops);
+	notices_trim(auth->revokes);
+	edges_sweep(auth);
+	timer_set(auth->loop, &auth->housekeeping, HOUSEKEEPING_MS, on_housekeeping, auth);
+}
+
+static enum err load(struct auth *auth)
+{
+	enum err err = edges_load(auth);
+
+	auth->loaded = true;
+	return err == OK ? revokes_load(auth->revokes) : err;
+}
+
+static enum err serve(struct auth *auth)
+{
+	enum err err = bus_serve(auth->bus, "auth.lease", 0, on_lease_call, auth);
+
+	if (err == OK)
+		err = bus_serve(auth->bus, "auth", 1, on_auth_call, auth);
+	if (err == OK)
+		err = bus_serve(auth->bus, "auth.admin", 1, on_admin_call, auth);
+	return err;
+}
+
+enum err auth_new(const struct auth_deps *deps, struct auth **ret)
+{
+	AUTO(auth_free) struct auth *auth = xcalloc(1, sizeof *auth);
+	enum err err;
+
+	MUST(deps->lease_ms >= LEASE_MS_LEAST && deps->lease_ms <= LEASE_MS_MOST);
+	auth->deps = *deps;
+	auth->loop = deps->loop;
+	auth->bus = deps->bus;
+	auth->store = deps->store;
+	core_start(auth);
+	leases_start(&auth->leases);
+	auth->revokes = revokes_new(auth);
+	auth->ops = ops_new();
+	auth->usage = usage_new(auth->store);
+	auth->journal = journal_open(auth->store, auth->loop, apply, auth);
+	err = load(auth);
+	if (err != OK) {
+		log_error("view-unreadable", "err=%s why=\"%s\"", err_name(err),
+		          store_why(auth->store));
+		return ERR_UNAVAILABLE;
+	}
+	err = serve(auth);
+	if (err != OK) {
+		log_error("not-served", "err=%s why=\"%s\"", err_name(err), bus_why(auth->bus));
+		return ERR_UNAVAILABLE;
+	}
+	deliver_notices(auth);
+	timer_set(auth->loop, &auth->housekeeping, HOUSEKEEPING_MS, on_housekeeping, auth);
+	*ret = TAKE(auth);
+	return OK;
+}
+
+void auth_free(struct auth *auth)
+{
+	if (!auth)
+		return;
+	timer_stop(auth->loop, &auth->housekeeping);
+	timer_stop(auth->loop, &auth->reap);
+	deliver_done(auth);
+	journal_close(auth->journal);
+	if (auth->loaded && usage_flush(auth->usage) != OK)
+		log_warn("usage-not-flushed", "why=\"%s\"", store_why(auth->store));
+	lists_done(auth);
+	core_done(auth);
+	revokes_free(auth->revokes);
+	ops_free(auth->ops);
+	usage_free(auth->usage);
+	leases_done(&auth->leases);
+	sodium_memzero(&auth->deps, sizeof auth->deps);
+	mem_free(auth);
+}
+
+struct journal *auth_journal(struct auth *auth)
+{
+	return auth->journal;
+}

@@ -1,0 +1,26 @@
+/*
+ * edges - auth.lease: registrations, renewals, ends, and the view of them.
+ */
+#ifndef AUTH_EDGES_H
+#define AUTH_EDGES_H
+
+#include "services/auth/core.h"
+
+/* The handler of the name auth.lease. */
+void on_lease_call(void *auth, struct bus_call *call, struct bytes request);
+
+/* Gives up the leases whose time is over. */
+void lease_check(struct auth *auth);
+
+/* apply() of EdgeRow events, in memory. */
+void edge_registered_applied(struct auth *auth, const Events__EdgeRow *row);
+void edge_gone_applied(struct auth *auth, const Events__EdgeRow *row, int64_t at_ms);
+
+/* Every incarnation that was registered is presumed to hold a lease of its longest length. */
+CHECKED enum err edges_load(struct auth *auth);
+/* Ends edges that have been away for EDGE_AWAY_MS, forgets those ended GRAVE_MS ago. */
+#define EDGE_AWAY_MS (3600 * 1000)
+#define GRAVE_MS     (3600 * 1000)
+void edges_sweep(struct auth *auth);
+
+#endif

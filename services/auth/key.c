@@ -1,0 +1,159 @@
+#include "services/auth/key.h"
+
+#include "common/apikey.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#define LABEL_CHARS      128
+#define DEVICE_ID_BYTES  128
+#define ECHO_BYTES       40 /* of a client's words in a refusal */
+#define SCOPES_OF_DEVICE (SCOPE_INGEST | SCOPE_SUBSCRIBE | SCOPE_READ)
+
+void key_digest(const char *credential, const uint8_t secret[SECRET_BYTES],
+                uint8_t ret[DIGEST_BYTES])
+{
+	(void)crypto_generichash(ret, DIGEST_BYTES, (const uint8_t *)credential, APIKEY_LEN, secret,
+	                         SECRET_BYTES);
+}
+
+size_t text_chars(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += ((uint8_t)*text & 0xc0) != 0x80;
+	return n;
+}
+
+bool text_has_control(const char *text)
+{
+	const uint8_t *p = (const uint8_t *)text;
+
+	for (; *p; p++)
+		if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
+			return true;
+	return false;
+}
+
+bool text_has_key(const char *text)
+{
+	for (text = strstr(text, "raeh_"); text; text = strstr(text + 1, "raeh_"))
+		if (strlen(text) >= APIKEY_LEN && apikey_check(text, APIKEY_LEN) == APIKEY_GOOD)
+			return true;
+	return false;
+}
+
+/* At most ECHO_BYTES of a text, cut between characters. */
+static int echo_len(const char *text)
+{
+	size_t len = strnlen(text, ECHO_BYTES + 1);
+
+	if (len <= ECHO_BYTES)
+		return (int)len;
+	for (len = ECHO_BYTES; len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80;)
+		len--;
+	return (int)len;
+}
+
+static bool text_allowed(const char *field, const char *text, struct refusal *ret_why)
+{
+	if (text_has_control(text))
+		*ret_why = refusal(400, "%s: expected no control characters", field);
+	else if (text_has_key(text))
+		*ret_why = refusal(400, "%s: an API key is never stored, not even here", field);
+	else
+		return true;
+	return false;
+}
+
+static bool scopes_of(const Auth__MintKey *mint, uint32_t *ret, struct refusal *ret_why)
+{
+	uint32_t scopes = 0;
+
+	for (size_t i = 0; i < mint->n_scopes; i++) {
+		uint32_t bit = scope_bit(mint->scopes[i]);
+
+		if (bit == 0) {
+			*ret_why = refusal(
+			        400,
+			        "scopes[%zu]: expected ingest, subscribe, read, write or keys, "
+			        "got \"%.*s\"",
+			        i, echo_len(mint->scopes[i]), mint->scopes[i]);
+			return false;
+		}
+		if (mint->device_id && !(bit & SCOPES_OF_DEVICE)) {
+			*ret_why = refusal(400,
+			                   "scopes[%zu]: a key bound to a device cannot have "
+			                   "%s",
+			                   i, scope_name(bit));
+			return false;
+		}
+		scopes |= bit;
+	}
+	if (mint->n_scopes == 0)
+		scopes = mint->device_id ? SCOPES_OF_DEVICE : SCOPES_DEFAULT;
+	*ret = scopes;
+	return true;
+}
+
+bool key_wish_of(const Auth__MintKey *mint, struct key_wish *ret, struct refusal *ret_why)
+{
+	struct key_wish wish = { .label = mint->label, .device_id = mint->device_id };
+	size_t chars = text_chars(mint->label);
+
+	if (chars < 1 || chars > LABEL_CHARS) {
+		*ret_why = refusal(400, "label: expected 1 to %d characters, got %zu", LABEL_CHARS,
+		                   chars);
+		return false;
+	}
+	if (mint->device_id) {
+		size_t len = strlen(mint->device_id);
+
+		if (len < 1 || len > DEVICE_ID_BYTES) {
+			*ret_why = refusal(400, "device_id: expected 1 to %d bytes, got %zu",
+			                   DEVICE_ID_BYTES, len);
+			return false;
+		}
+		if (!text_allowed("device_id", mint->device_id, ret_why))
+			return false;
+	}
+	if (!text_allowed("label", mint->label, ret_why) || !scopes_of(mint, &wish.scopes, ret_why))
+		return false;
+	*ret = wish;
+	return true;
+}
+
+bool key_wish_allowed(const struct key_wish *wish, const struct caller *caller,
+                      struct refusal *ret_why)
+{
+	uint32_t beyond = wish->scopes & ~caller->scopes;
+
+	if (caller->is_operator)
+		return true;
+	if (!(caller->scopes & SCOPE_KEYS)) {
+		*ret_why = refusal(403, "the API key lacks the scope keys");
+		return false;
+	}
+	if (beyond != 0) {
+		*ret_why = refusal(403, "scopes: %s is not a right of the key that asks",
+		                   scope_name(beyond & -beyond));
+		return false;
+	}
+	if (caller->device_id[0] &&
+	    (!wish->device_id || strcmp(wish->device_id, caller->device_id) != 0)) {
+		*ret_why = refusal(403, "device_id: the key that asks is bound to another device");
+		return false;
+	}
+	return true;
+}
+
+size_t key_scope_names(uint32_t scopes, char *ret[KEY_SCOPES_SHOWN])
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < SCOPE_COUNT; i++)
+		if (scopes & 1u << i)
+			ret[n++] = (char *)scope_name(1u << i);
+	return n;
+}

@@ -1,0 +1,140 @@
+#include "services/auth/lease.h"
+
+#include "common/mem.h"
+
+struct grave {
+	uint32_t slot;
+	int64_t at_wall_ms;
+};
+
+void leases_start(struct leases *leases)
+{
+	TAILQ_INIT(&leases->edges);
+}
+
+void leases_done(struct leases *leases)
+{
+	struct idmap_slot *slot;
+	struct edge *edge;
+
+	while ((edge = TAILQ_FIRST(&leases->edges)))
+		leases_remove(leases, edge);
+	for (size_t i = 0; (slot = idmap_next(&leases->buried, &i));)
+		mem_free(slot->value);
+	idmap_done(&leases->buried);
+}
+
+struct edge *leases_find(const struct leases *leases, uint32_t slot, const struct uuid *incarnation)
+{
+	struct edge *edge;
+
+	TAILQ_FOREACH(edge, &leases->edges, link)
+	if (!edge->ended && edge->slot == slot && uuid_equal(&edge->incarnation, incarnation))
+		return edge;
+	return NULL;
+}
+
+struct edge *leases_add(struct leases *leases, uint32_t slot, const struct uuid *incarnation,
+                        int64_t longest_ms, int64_t until_ms)
+{
+	struct edge *edge = xcalloc(1, sizeof *edge);
+
+	*edge = (struct edge){ .slot = slot,
+		               .incarnation = *incarnation,
+		               .longest_ms = longest_ms,
+		               .until_ms = until_ms,
+		               .live = true };
+	TAILQ_INSERT_TAIL(&leases->edges, edge, link);
+	leases->n++;
+	return edge;
+}
+
+void leases_remove(struct leases *leases, struct edge *edge)
+{
+	TAILQ_REMOVE(&leases->edges, edge, link);
+	leases->n--;
+	mem_free(edge);
+}
+
+int64_t lease_extend(struct edge *edge, int64_t now_ms, int64_t lease_ms)
+{
+	int64_t granted = lease_ms < edge->longest_ms ? lease_ms : edge->longest_ms;
+
+	/* A shorter lease does not take back the longer one that was granted before. */
+	if (!edge->live || now_ms + granted > edge->until_ms)
+		edge->until_ms = now_ms + granted;
+	edge->live = true;
+	return granted;
+}
+
+void leases_expire(struct leases *leases, int64_t now_ms, lease_over_fn *fn, void *ctx)
+{
+	struct edge *edge;
+
+	TAILQ_FOREACH(edge, &leases->edges, link)
+	if (edge->live && edge->until_ms <= now_ms) {
+		edge->live = false;
+		fn(ctx, edge);
+	}
+}
+
+int64_t leases_next_over_ms(const struct leases *leases)
+{
+	int64_t next = INT64_MAX;
+	struct edge *edge;
+
+	TAILQ_FOREACH(edge, &leases->edges, link)
+	if (edge->live && edge->until_ms < next)
+		next = edge->until_ms;
+	return next;
+}
+
+size_t leases_live(const struct leases *leases)
+{
+	size_t n = 0;
+	struct edge *edge;
+
+	TAILQ_FOREACH(edge, &leases->edges, link)
+	n += edge->live;
+	return n;
+}
+
+void leases_bury(struct leases *leases, uint32_t slot, const struct uuid *incarnation,
+                 int64_t at_wall_ms)
+{
+	struct grave *grave = idmap_get(&leases->buried, incarnation);
+	uint32_t slot_before;
+	struct uuid before;
+
+	if (!grave) {
+		if (leases->buried.n >= BURIED_MOST)
+			(void)leases_exhume(leases, INT64_MAX, &slot_before, &before);
+		grave = xcalloc(1, sizeof *grave);
+		idmap_put(&leases->buried, incarnation, grave);
+	}
+	*grave = (struct grave){ slot, at_wall_ms };
+}
+
+bool leases_is_buried(const struct leases *leases, const struct uuid *incarnation)
+{
+	return idmap_get(&leases->buried, incarnation) != NULL;
+}
+
+bool leases_exhume(struct leases *leases, int64_t before_wall_ms, uint32_t *ret_slot,
+                   struct uuid *ret_incarnation)
+{
+	struct idmap_slot *slot;
+
+	for (size_t i = 0; (slot = idmap_next(&leases->buried, &i));) {
+		struct grave *grave = slot->value;
+
+		if (grave->at_wall_ms >= before_wall_ms)
+			continue;
+		*ret_slot = grave->slot;
+		*ret_incarnation = slot->id;
+		mem_free(grave);
+		idmap_remove(&leases->buried, ret_incarnation);
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,170 @@
+/*
+ * A listing is read in slices, one a turn, over the keys as they stood when it was asked:
+ * however many keys an account has, leases and revokes are not kept waiting.
+ */
+#include "services/auth/commands.h"
+
+#include <string.h>
+
+#define SLICE_ROWS 128
+#define LIST_BYTES (BUS_MAX_BYTES - 4096) /* an answer that the bus carries; then it is cut short  \
+	                                   */
+#define LISTS_MOST 64
+
+struct list {
+	TAILQ_ENTRY(list) link;
+	struct auth *auth;
+	struct bus_call *call;
+	struct uuid account;
+	struct store_scan *scan;
+	size_t left, n, cap, bytes;
+	Events__KeyRow **row;
+	struct timer timer;
+};
+
+static void free_list(struct list *list)
+{
+	TAILQ_REMOVE(&list->auth->lists, list, link);
+	list->auth->n_lists--;
+	timer_stop(list->auth->loop, &list->timer);
+	for (size_t i = 0; i < list->n; i++)
+		wire_free(&list->row[i]->base);
+	mem_free(list->row);
+	scan_close(list->scan);
+	mem_free(list);
+}
+
+static void show_last_use(struct auth *auth, const struct uuid *account, Auth__Key *key)
+{
+	struct uuid id;
+
+	MUST(uuid_parse(key->id, &id));
+	key->last_used_at = usage_last(auth->usage, account, &id);
+	key->has_last_used_at = key->last_used_at != 0;
+}
+
+static void answer_list(struct list *list)
+{
+	Auth__AuthReply reply = AUTH__AUTH_REPLY__INIT;
+	Auth__KeyList keys = AUTH__KEY_LIST__INIT;
+
+	keys.n_items = list->n;
+	keys.items = xcalloc(list->n, sizeof(Auth__Key *));
+	for (size_t i = 0; i < list->n; i++)
+		keys.items[i] = list->row[i]->key;
+	reply.result_case = AUTH__AUTH_REPLY__RESULT_KEYS;
+	reply.keys = &keys;
+	core_answer(list->auth, TAKE(list->call), &reply);
+	mem_free(keys.items);
+}
+
+/* False when it is full. */
+static bool add_row(struct list *list, struct bytes value)
+{
+	Events__KeyRow *row = (Events__KeyRow *)wire_unpack(&events__key_row__descriptor, value);
+
+	if (!row) {
+		log_error("row-malformed", "table=k");
+		return true;
+	}
+	show_last_use(list->auth, &list->account, row->key);
+	list->bytes += 8 + protobuf_c_message_get_packed_size(&row->key->base);
+	if (list->bytes > LIST_BYTES) {
+		wire_free(&row->base);
+		return false;
+	}
+	if (list->n == list->cap) {
+		list->cap = list->cap ? 2 * list->cap : 16;
+		list->row = xrealloc(list->row, list->cap, sizeof *list->row);
+	}
+	list->row[list->n++] = row;
+	list->left--;
+	return true;
+}
+
+static void on_slice(void *self)
+{
+	struct list *list = self;
+	struct bytes key, value;
+	struct refusal why;
+	enum err err;
+
+	for (int i = 0; i < SLICE_ROWS && list->left > 0; i++) {
+		if (!scan_next(list->scan, &key, &value)) {
+			list->left = 0;
+			err = scan_err(list->scan);
+			if (err != OK) {
+				why = refusal_of(err, REFUSAL_AWAY("the list cannot be read"));
+				core_refuse(list->auth, TAKE(list->call), &why);
+				free_list(list);
+				return;
+			}
+		} else if (!add_row(list, value)) {
+			list->left = 0;
+		}
+	}
+	if (list->left > 0) {
+		timer_set(list->auth->loop, &list->timer, 0, on_slice, list);
+		return;
+	}
+	answer_list(list);
+	free_list(list);
+}
+
+void list_wanted(struct auth *auth, struct bus_call *call, const struct uuid *account,
+                 const Auth__ListKeys *wanted)
+{
+	struct refusal why = refusal(400, "limit: expected 1 or more, got 0");
+	struct list *list;
+
+	if (wanted->has_limit && wanted->limit == 0) {
+		core_refuse(auth, call, &why);
+		return;
+	}
+	if (auth->n_lists >= LISTS_MOST) {
+		auth->metrics.dropped_total++;
+		bus_drop(call);
+		return;
+	}
+	list = xcalloc(1, sizeof *list);
+	list->auth = auth;
+	list->call = call;
+	list->account = *account;
+	list->left = wanted->has_limit ? wanted->limit : SIZE_MAX;
+	list->scan = rows_scan_keys(auth->store, account);
+	TAILQ_INSERT_TAIL(&auth->lists, list, link);
+	auth->n_lists++;
+	on_slice(list);
+}
+
+void lists_done(struct auth *auth)
+{
+	struct list *list;
+
+	while ((list = TAILQ_FIRST(&auth->lists))) {
+		bus_drop(list->call);
+		free_list(list);
+	}
+}
+
+void get_wanted(struct auth *auth, struct bus_call *call, const struct uuid *account,
+                const char *text)
+{
+	AUTO(wire_free) ProtobufCMessage *message = NULL;
+	Auth__AuthReply reply = AUTH__AUTH_REPLY__INIT;
+	struct uuid id;
+	enum err err = ERR_NOT_FOUND;
+
+	if (uuid_parse(text, &id))
+		err = rows_key(auth->store, account, &id, (Events__KeyRow **)&message);
+	if (err != OK) {
+		struct refusal why = refusal_of(err, refusal(404, DETAIL_NO_SUCH_KEY));
+
+		core_refuse(auth, call, &why);
+		return;
+	}
+	reply.result_case = AUTH__AUTH_REPLY__RESULT_KEY;
+	reply.key = ((Events__KeyRow *)message)->key;
+	show_last_use(auth, account, reply.key);
+	core_answer(auth, call, &reply);
+}

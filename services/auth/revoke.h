@@ -1,0 +1,57 @@
+/*
+ * revoke - the one way in which a key dies, and the promise that goes with it:
+ *
+ *     when a revoke is answered it is durable, and in force on every edge.
+ *
+ *     wanted ──append──► committed ──every edge acknowledges or loses its lease──► settled
+ *                           │ broadcast + deliver.h                      │ receipt journaled
+ *                           └ from here on every Verify says no          └ all askers answered
+ *
+ * The notices are the numbered list of what edges must hear. One append of revokes is under
+ * way at a time, with all that were wanted meanwhile: so that numbers have no holes.
+ *
+ * After a restart, revokes without a receipt go on where they stood.
+ */
+#ifndef AUTH_REVOKE_H
+#define AUTH_REVOKE_H
+
+#include "services/auth/core.h"
+
+#define REVOKES_MOST    16384 /* under way; more are refused with 503 */
+#define NOTICES_KEPT    1000  /* at least, for edges that come back   */
+#define REVOKE_CALLS    64    /* that wait for one receipt; an older one asks again */
+#define SETTLE_RETRY_MS 1000
+
+struct revokes *revokes_new(struct auth *auth);
+void revokes_free(struct revokes *revokes);
+/* Reads the notices; every loaded edge is asked for what has no receipt. ERR_IO, ERR_MALFORMED. */
+CHECKED enum err revokes_load(struct revokes *revokes);
+
+/* Takes the call. caller: who asks; id: as the client wrote it; account NULL = any. */
+void revoke_wanted(struct auth *auth, struct bus_call *call, const struct caller *caller,
+                   const struct uuid *account, const char *id);
+/* Its revoke is appended and not committed: what it asks must wait. */
+bool revoke_is_under_way(const struct revokes *revokes, const struct uuid *key);
+
+/* apply() of KeyRevoked, in memory. */
+void revokes_applied(struct revokes *revokes, uint64_t number);
+
+uint64_t notices_newest(const struct revokes *revokes); /* committed */
+uint64_t notices_floor(const struct revokes *revokes);  /* those up to here are not kept */
+/* Kept notices after a number, oldest first, at most NOTICES_A_MESSAGE: an array of pointers
+ * into one allocation (mem_free the array). */
+size_t notices_after(const struct revokes *revokes, uint64_t after, Auth__Notice ***ret);
+/* Lets go what no live edge and no revoke needs. */
+void notices_trim(struct revokes *revokes);
+
+/* A new edge holds no verdict: it stands at the newest. A loaded one at the floor. */
+void edge_joined(struct revokes *revokes, struct edge *edge);
+/* The edge has all up to applied in force. More than newest is ignored. */
+void edge_applied(struct revokes *revokes, struct edge *edge, uint64_t applied);
+/* What it closed for notices first, first + 1 …: counted with those it now discharges. */
+void edge_discharged(struct revokes *revokes, struct edge *edge, uint64_t first,
+                     Auth__SocketsClosed *const *closed, size_t n_closed);
+/* It holds no lease any more: no revoke waits for it. */
+void edge_over(struct revokes *revokes, struct edge *edge);
+
+#endif

@@ -1,0 +1,329 @@
+#include "services/auth/rows.h"
+
+#include "common/wire.h"
+
+#include <string.h>
+
+static struct key own_key(char table)
+{
+	struct key key;
+
+	key_start(&key, PARTITION_OWN, NULL, table);
+	return key;
+}
+
+static struct key id_key(char table, const struct uuid *account, const struct uuid *id)
+{
+	struct key key;
+
+	key_start(&key, PARTITION_OWN, account, table);
+	key_add_uuid(&key, id);
+	return key;
+}
+
+static struct key account_key(const struct uuid *account)
+{
+	struct key key;
+
+	key_start(&key, PARTITION_OWN, account, 'a');
+	return key;
+}
+
+static struct key email_key(const char *email)
+{
+	struct key key = own_key('E');
+
+	key_add(&key, email, strlen(email));
+	return key;
+}
+
+static struct key digest_key(struct bytes digest)
+{
+	struct key key = own_key('d');
+
+	key_add(&key, digest.data, digest.len);
+	return key;
+}
+
+static struct key notice_key(uint64_t number)
+{
+	struct key key = own_key(ROWS_NOTICES);
+
+	key_add_u64(&key, number);
+	return key;
+}
+
+static struct key edge_key(char table, uint32_t slot, const struct uuid *incarnation)
+{
+	struct key key = own_key(table);
+
+	key_add_u32(&key, slot);
+	key_add_uuid(&key, incarnation);
+	return key;
+}
+
+/* ---- events ---- */
+
+static void put(struct store_batch *view, struct key key, struct bytes value)
+{
+	batch_put(view, key_bytes(&key), value);
+}
+
+static void put_message(struct store_batch *view, struct key key, const ProtobufCMessage *message)
+{
+	struct buf buf = { 0 };
+
+	put(view, key, wire_pack(&buf, message));
+	buf_free(&buf);
+}
+
+static struct bytes id_bytes(const struct uuid *id)
+{
+	return BYTES(id->byte, sizeof id->byte);
+}
+
+static struct uuid id_of(ProtobufCBinaryData field)
+{
+	struct uuid id;
+
+	MUST(wire_id(field, &id));
+	return id;
+}
+
+static void apply_account(const Events__AccountRow *row, struct store_batch *view)
+{
+	struct uuid id = id_of(row->id);
+
+	put_message(view, account_key(&id), &row->base);
+	put(view, email_key(row->email), id_bytes(&id));
+}
+
+static void apply_minted(const Events__KeyRow *row, struct store_batch *view)
+{
+	struct uuid place[2] = { id_of(row->account) };
+
+	MUST(uuid_parse(row->key->id, &place[1]));
+	put_message(view, id_key('k', &place[0], &place[1]), &row->base);
+	put(view, digest_key(BYTES(row->digest.data, row->digest.len)), BYTES(place, sizeof place));
+	put(view, id_key('K', NULL, &place[1]), id_bytes(&place[0]));
+}
+
+static void apply_revoked(const Events__KeyRevoked *revoked, struct bytes packed,
+                          struct store_batch *view)
+{
+	struct uuid account = id_of(revoked->account), id = id_of(revoked->key);
+	Auth__Notice notice = AUTH__NOTICE__INIT;
+	struct key living = id_key('k', &account, &id);
+
+	notice.number = revoked->notice;
+	notice.account = revoked->account;
+	notice.key = revoked->key;
+	notice.reason = revoked->reason;
+	batch_delete(view, key_bytes(&living));
+	put(view, id_key('r', &account, &id), packed);
+	put_message(view, notice_key(notice.number), &notice.base);
+}
+
+static void apply_settled(const Events__RevokeSettled *settled, struct store_batch *view)
+{
+	struct uuid account = id_of(settled->account), id = id_of(settled->key);
+
+	put_message(view, id_key('s', &account, &id), &settled->receipt->base);
+}
+
+static void apply_edge_gone(const Events__EdgeRow *row, int64_t at_ms, struct store_batch *view)
+{
+	struct uuid incarnation = id_of(row->incarnation);
+	struct key lease = edge_key(ROWS_EDGES, row->slot, &incarnation), at = { 0 };
+
+	key_add_u64(&at, (uint64_t)at_ms);
+	batch_delete(view, key_bytes(&lease));
+	put(view, edge_key(ROWS_GONE, row->slot, &incarnation), key_bytes(&at));
+}
+
+void rows_apply(const Events__AuthEvent *event, struct bytes packed, struct store_batch *view)
+{
+	struct uuid incarnation;
+
+	switch (event->event_case) {
+	case EVENTS__AUTH_EVENT__EVENT_ACCOUNT_CREATED:
+		apply_account(event->account_created, view);
+		break;
+	case EVENTS__AUTH_EVENT__EVENT_KEY_MINTED:
+		apply_minted(event->key_minted, view);
+		break;
+	case EVENTS__AUTH_EVENT__EVENT_KEY_REVOKED:
+		apply_revoked(event->key_revoked, packed, view);
+		break;
+	case EVENTS__AUTH_EVENT__EVENT_REVOKE_SETTLED:
+		apply_settled(event->revoke_settled, view);
+		break;
+	case EVENTS__AUTH_EVENT__EVENT_EDGE_REGISTERED:
+		incarnation = id_of(event->edge_registered->incarnation);
+		put_message(view, edge_key(ROWS_EDGES, event->edge_registered->slot, &incarnation),
+		            &event->edge_registered->base);
+		break;
+	case EVENTS__AUTH_EVENT__EVENT_EDGE_GONE:
+		apply_edge_gone(event->edge_gone, event->at_ms, view);
+		break;
+	default:
+		MUST(!"an event that this version does not know");
+	}
+}
+
+/* ---- reading ---- */
+
+static enum err get_message(struct store *store, struct key key,
+                            const ProtobufCMessageDescriptor *type, ProtobufCMessage **ret)
+{
+	struct buf value = { 0 };
+	enum err err = store_get(store, key_bytes(&key), &value);
+	ProtobufCMessage *message = NULL;
+
+	if (err == OK) {
+		message = wire_unpack(type, BYTES(value.data, value.len));
+		err = message ? OK : ERR_MALFORMED;
+	}
+	buf_free(&value);
+	if (err == OK)
+		*ret = message;
+	return err;
+}
+
+static enum err get_ids(struct store *store, struct key key, struct uuid *ret, size_t n)
+{
+	struct buf value = { 0 };
+	enum err err = store_get(store, key_bytes(&key), &value);
+
+	if (err == OK && value.len != n * sizeof *ret)
+		err = ERR_MALFORMED;
+	if (err == OK)
+		memcpy(ret, value.data, value.len);
+	buf_free(&value);
+	return err;
+}
+
+enum err rows_key(struct store *store, const struct uuid *account, const struct uuid *id,
+                  Events__KeyRow **ret)
+{
+	return get_message(store, id_key('k', account, id), &events__key_row__descriptor,
+	                   (ProtobufCMessage **)ret);
+}
+
+enum err rows_by_digest(struct store *store, const uint8_t digest[DIGEST_BYTES],
+                        struct uuid *ret_account, struct uuid *ret_id)
+{
+	struct uuid place[2];
+	enum err err = get_ids(store, digest_key(BYTES(digest, DIGEST_BYTES)), place, 2);
+
+	if (err == OK) {
+		*ret_account = place[0];
+		*ret_id = place[1];
+	}
+	return err;
+}
+
+enum err rows_owner(struct store *store, const struct uuid *id, struct uuid *ret_account)
+{
+	return get_ids(store, id_key('K', NULL, id), ret_account, 1);
+}
+
+enum err rows_revoked(struct store *store, const struct uuid *account, const struct uuid *id,
+                      Events__AuthEvent **ret)
+{
+	return get_message(store, id_key('r', account, id), &events__auth_event__descriptor,
+	                   (ProtobufCMessage **)ret);
+}
+
+enum err rows_receipt(struct store *store, const struct uuid *account, const struct uuid *id,
+                      Auth__Receipt **ret)
+{
+	return get_message(store, id_key('s', account, id), &auth__receipt__descriptor,
+	                   (ProtobufCMessage **)ret);
+}
+
+enum err rows_account(struct store *store, const struct uuid *id, Events__AccountRow **ret)
+{
+	return get_message(store, account_key(id), &events__account_row__descriptor,
+	                   (ProtobufCMessage **)ret);
+}
+
+enum err rows_account_by_email(struct store *store, const char *email, struct uuid *ret)
+{
+	return get_ids(store, email_key(email), ret, 1);
+}
+
+enum err rows_last_used(struct store *store, const struct uuid *account, const struct uuid *id,
+                        int64_t *ret_ms)
+{
+	struct key key = id_key('u', account, id);
+	struct buf value = { 0 };
+	enum err err = store_get(store, key_bytes(&key), &value);
+
+	if (err == OK && value.len != 8)
+		err = ERR_MALFORMED;
+	if (err == OK)
+		*ret_ms = (int64_t)key_read_u64(value.data);
+	else if (err == ERR_NOT_FOUND) {
+		*ret_ms = 0;
+		err = OK;
+	}
+	buf_free(&value);
+	return err;
+}
+
+void rows_put_last_used(struct store_batch *batch, const struct uuid *account,
+                        const struct uuid *id, int64_t used_ms)
+{
+	struct key key = id_key('u', account, id), value = { 0 };
+
+	key_add_u64(&value, (uint64_t)used_ms);
+	batch_put(batch, key_bytes(&key), key_bytes(&value));
+}
+
+void rows_trim_notices(struct store_batch *batch, uint64_t through)
+{
+	struct key from = notice_key(0), to = notice_key(through + 1);
+
+	batch_delete_range(batch, key_bytes(&from), key_bytes(&to));
+}
+
+void rows_delete_gone(struct store_batch *batch, uint32_t slot, const struct uuid *incarnation)
+{
+	struct key key = edge_key(ROWS_GONE, slot, incarnation);
+
+	batch_delete(batch, key_bytes(&key));
+}
+
+static struct store_scan *scan_prefix(struct store *store, struct key prefix, bool backwards)
+{
+	struct key end;
+
+	key_end_of(&prefix, &end);
+	return scan_open(store, key_bytes(&prefix), key_bytes(&end), backwards);
+}
+
+struct store_scan *rows_scan_keys(struct store *store, const struct uuid *account)
+{
+	struct key prefix;
+
+	key_start(&prefix, PARTITION_OWN, account, 'k');
+	return scan_prefix(store, prefix, true);
+}
+
+struct store_scan *rows_scan_own(struct store *store, char table)
+{
+	return scan_prefix(store, own_key(table), false);
+}
+
+bool rows_edge_of_key(struct bytes key, uint32_t *ret_slot, struct uuid *ret_incarnation)
+{
+	struct bytes row = key_row(key);
+	const uint8_t *p = row.data;
+
+	if (row.len != 4 + sizeof ret_incarnation->byte)
+		return false;
+	*ret_slot = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+	memcpy(ret_incarnation->byte, p + 4, sizeof ret_incarnation->byte);
+	return true;
+}

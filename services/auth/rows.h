@@ -1,0 +1,55 @@
+/*
+ * rows - what auth's store holds (keys.h has the layout), read, and written by events.
+ *
+ * rows_apply() only writes: an event says all that its rows need, so that the view can be
+ * made again from the journal in batches of any size.
+ *
+ * The readers answer ERR_NOT_FOUND for a row that is not there, ERR_IO when the store fails
+ * and ERR_MALFORMED for bytes that are no such row.
+ */
+#ifndef AUTH_ROWS_H
+#define AUTH_ROWS_H
+
+#include "common/keys.h"
+#include "common/store.h"
+#include "events.pb-c.h"
+
+#define DIGEST_BYTES 32
+
+void rows_apply(const Events__AuthEvent *event, struct bytes packed, struct store_batch *view);
+
+/* A living key. The row is the caller's (wire_free). */
+CHECKED enum err rows_key(struct store *store, const struct uuid *account, const struct uuid *id,
+                          Events__KeyRow **ret);
+/* Where the key with this digest lives; also when it is revoked. */
+CHECKED enum err rows_by_digest(struct store *store, const uint8_t digest[DIGEST_BYTES],
+                                struct uuid *ret_account, struct uuid *ret_id);
+/* The account of a key, living or revoked. */
+CHECKED enum err rows_owner(struct store *store, const struct uuid *id, struct uuid *ret_account);
+/* The event that revoked a key (wire_free). */
+CHECKED enum err rows_revoked(struct store *store, const struct uuid *account,
+                              const struct uuid *id, Events__AuthEvent **ret);
+CHECKED enum err rows_receipt(struct store *store, const struct uuid *account,
+                              const struct uuid *id, Auth__Receipt **ret);
+CHECKED enum err rows_account(struct store *store, const struct uuid *id, Events__AccountRow **ret);
+CHECKED enum err rows_account_by_email(struct store *store, const char *email, struct uuid *ret);
+/* 0 = never used. */
+CHECKED enum err rows_last_used(struct store *store, const struct uuid *account,
+                                const struct uuid *id, int64_t *ret_ms);
+void rows_put_last_used(struct store_batch *batch, const struct uuid *account,
+                        const struct uuid *id, int64_t used_ms);
+void rows_trim_notices(struct store_batch *batch, uint64_t through);
+void rows_delete_gone(struct store_batch *batch, uint32_t slot, const struct uuid *incarnation);
+
+/* Living keys of an account, newest first. */
+struct store_scan *rows_scan_keys(struct store *store, const struct uuid *account);
+
+/* All rows of a table of the installation, in order. */
+struct store_scan *rows_scan_own(struct store *store, char table);
+#define ROWS_NOTICES 'n'
+#define ROWS_EDGES   'e'
+#define ROWS_GONE    'g'
+/* The slot and incarnation in a key of ROWS_GONE. */
+bool rows_edge_of_key(struct bytes key, uint32_t *ret_slot, struct uuid *ret_incarnation);
+
+#endif

@@ -26,12 +26,14 @@
  *                'w' session id         -            nothing: this session is open
  *                'd' device+0+session id -           nothing: a device's sessions
  *                'e' slot(4)+inc+session nil         account: open sessions by edge
- *     publisher  'S' session id         -            session description + counters
- *                'f' session id+n(8)    -            one item: a frame
- *                'x' session id+number(8)-           insight id by session, oldest first
- *                'i' insight id(16)     -            Insight
+ *     publisher  'S' session id         -            StoredOpening
+ *                's' session id         -            StoredSession: the counters
+ *                'f' session id+n(8)    -            one item: a frame as it came
  *                'c' session id         -            analysis checkpoint
- *                'O' number(8)          nil          insight by broadcast number
+ *                'x' session id+number(8)-           type(1)+ts(8)+Insight, oldest first
+ *                't' session id+type(1)+t(8) -       nothing: this (session, type, t) is out
+ *     of the     'i' type(1)+insight id -            partition(2)+session(16)+device tag(8)
+ *     process    'O' number(8)          nil          NumberedInsight
  *     all        'j' seq(8)             nil          journal record
  *                'p'                    nil          journal position
  */

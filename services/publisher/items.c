@@ -1,0 +1,401 @@
+#include "services/publisher/items.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/principal.h"
+#include "common/wire.h"
+
+#include <string.h>
+
+#define SUPERSEDED "superseded by a newer connection of this device"
+
+/* One entry of the request and what will be said to it. */
+struct entry {
+	const Publisher__SessionItems *run;
+	struct session *session; /* NULL: none is there */
+	Publisher__Taken taken;
+};
+
+void items_init(struct items *items)
+{
+	items->batch = batch_new();
+	list_init(&items->touched);
+}
+
+void items_done(struct items *items)
+{
+	batch_free(items->batch);
+	mem_free(items->pendings.at);
+}
+
+/* ---- the batch ---- */
+
+static void touch(struct items *items, struct session *session)
+{
+	if (!list_linked(&session->touched))
+		list_append(&items->touched, &session->touched);
+}
+
+/* What is due of a session after its items: insights, then the rows. */
+static void settle(struct items *items, struct session *session)
+{
+	struct analysis_insight insight;
+
+	while (session->analysis && analysis_next(session->analysis, &insight))
+		if (outbox_add(items->outbox, items->batch, session, &insight))
+			items->metrics->insights_total++;
+	if (session->closed)
+		session_end_analysis(session, items->batch);
+	else if (session_is_checkpoint_due(session))
+		session_checkpoint(session, items->batch);
+	if (session->must_save)
+		session_save(session, items->batch);
+}
+
+static struct session *next_touched(struct items *items)
+{
+	return LIST_OWNER(list_first(&items->touched), struct session, touched);
+}
+
+static void forget_touched(struct items *items)
+{
+	for (struct session *session; (session = next_touched(items));)
+		session_table_drop(items->table, session);
+}
+
+static void keep_touched(struct items *items)
+{
+	for (struct session *session; (session = next_touched(items));) {
+		session->written_next = session->next;
+		list_remove(&session->touched);
+	}
+}
+
+static void end_batch(struct items *items, bool written)
+{
+	outbox_settle(items->outbox, written);
+	if (written)
+		keep_touched(items);
+	else
+		forget_touched(items);
+	batch_clear(items->batch);
+	items->pendings.n = 0;
+}
+
+/* One write for all that the batch holds. The sessions touched are gone when it is refused. */
+static enum err write_batch(struct items *items)
+{
+	enum err err;
+
+	outbox_trim(items->outbox, items->batch);
+	err = store_write(items->store, items->batch);
+	if (err != OK) {
+		items->metrics->writes_refused_total++;
+		log_warn("write-refused", "err=%s why=\"%s\"", err_name(err),
+		         store_why(items->store));
+	}
+	end_batch(items, err == OK);
+	return err;
+}
+
+/* ---- fencing ---- */
+
+/* Closes a session for another's sake; one never seen is remembered as closed, so that
+ * an opening that comes late finds the fence up. */
+static enum err fence(struct items *items, const struct session_name *name,
+                      const Publisher__Closing *closing)
+{
+	struct session *session;
+	enum err err = session_table_get(items->table, name, &session);
+
+	if (err == ERR_NOT_FOUND) {
+		session = session_table_add(items->table, name);
+		err = OK;
+	}
+	if (err != OK || session->closed)
+		return err;
+	touch(items, session);
+	session_close(session, closing, true);
+	settle(items, session);
+	items->metrics->sessions_fenced_total++;
+	return OK;
+}
+
+static enum err fence_superseded(struct items *items, const struct session_name *by,
+                                 const Publisher__Opening *opening)
+{
+	Publisher__Closing closing = PUBLISHER__CLOSING__INIT;
+
+	closing.close_code = 4009;
+	closing.close_reason = (char *)SUPERSEDED;
+	closing.ended_at = clock_wall_ms();
+	for (size_t i = 0; i < opening->n_supersedes; i++) {
+		struct session_name old = *by;
+		enum err err;
+
+		if (!wire_id(opening->supersedes[i], &old.id) || uuid_equal(&old.id, &by->id) ||
+		    uuid_number(&old.id) % PARTITIONS != old.partition)
+			continue;
+		err = fence(items, &old, &closing);
+		if (err != OK)
+			return err;
+	}
+	return OK;
+}
+
+/* ---- openings ---- */
+
+static void refuse(struct entry *entry, uint32_t code, const char *reason)
+{
+	entry->taken.has_close_code = true;
+	entry->taken.close_code = code;
+	entry->taken.close_reason = (char *)reason;
+}
+
+/* Why the principal may not open this session; NULL when it may. */
+static const char *principal_fault(const struct items *items, const struct session_name *name,
+                                   const Publisher__Opening *opening)
+{
+	const Raeh__Principal *principal = opening->principal;
+	struct uuid account;
+
+	if (principal_check(principal, items->secret, &account) != OK ||
+	    !uuid_equal(&account, &name->account))
+		return "this session is not signed for this account";
+	if (!(principal->scopes & SCOPE_INGEST))
+		return "the key has no scope ingest";
+	if (principal->device_id && strcmp(principal->device_id, opening->device_id) != 0)
+		return "the key is bound to another device";
+	return NULL;
+}
+
+/* Item 0 of a session that has none yet. *ret_opened says whether it was taken. */
+static enum err take_opening(struct items *items, const struct session_name *name,
+                             struct entry *entry, bool *ret_opened)
+{
+	const Publisher__Opening *opening = entry->run->opening;
+	const char *fault = principal_fault(items, name, opening);
+	enum err err;
+
+	*ret_opened = false;
+	if (fault) {
+		refuse(entry, 4001, fault);
+		return OK;
+	}
+	fault = session_opening_fault(opening);
+	if (fault) {
+		refuse(entry, 4004, fault);
+		return OK;
+	}
+	err = fence_superseded(items, name, opening);
+	if (err != OK)
+		return err;
+	if (!entry->session)
+		entry->session = session_table_add(items->table, name);
+	touch(items, entry->session);
+	session_open(entry->session, items->batch, opening);
+	items->metrics->sessions_opened_total++;
+	*ret_opened = true;
+	return OK;
+}
+
+/* ---- one run of items ---- */
+
+static void take_frame(struct items *items, struct session *session, struct bytes frame)
+{
+	if (session_take_frame(session, items->store, items->batch, &items->pendings, frame) ==
+	    SESSION_DUPLICATE) {
+		items->metrics->frames_duplicate_total++;
+		return;
+	}
+	items->metrics->frames_stored_total++;
+	items->metrics->frame_bytes_total += frame.len;
+}
+
+/* The items numbered session->next and above; those below were taken before. */
+static void take_new(struct items *items, struct session *session,
+                     const Publisher__SessionItems *run)
+{
+	uint64_t first_frame = run->first + (run->opening ? 1 : 0);
+	uint64_t closing = first_frame + run->n_frames;
+	uint64_t before = session->next;
+
+	for (uint64_t number = session->next; number < closing; number++) {
+		const ProtobufCBinaryData *frame = &run->frames[number - first_frame];
+
+		take_frame(items, session, BYTES(frame->data, frame->len));
+	}
+	if (run->closing && session->next == closing) {
+		if (!session->closed)
+			items->metrics->sessions_closed_total++;
+		session_close(session, run->closing, false);
+		session->next++;
+	}
+	if (session->next == before && !list_linked(&session->touched))
+		return;
+	touch(items, session);
+	settle(items, session);
+}
+
+/* What a socket of a session that another has closed must hear. */
+static void say_fenced(struct entry *entry)
+{
+	struct session *session = entry->session;
+
+	if (session && session->fenced)
+		refuse(entry, session->close_code == 4009 ? 4009 : 1013, session->close_reason);
+}
+
+static bool name_of(const struct items *items, const Publisher__SessionItems *run,
+                    struct session_name *ret)
+{
+	*ret = (struct session_name){ .partition = (uint16_t)run->partition };
+	return wire_id(run->account, &ret->account) && wire_id(run->session, &ret->id) &&
+	       run->partition < PARTITIONS && run->partition % items->publishers == items->number &&
+	       uuid_number(&ret->id) % PARTITIONS == run->partition;
+}
+
+static enum err take_run(struct items *items, struct entry *entry)
+{
+	const Publisher__SessionItems *run = entry->run;
+	struct session_name name;
+	bool has_opening = run->opening != NULL, opened = true;
+	enum err err;
+
+	if (!name_of(items, run, &name)) {
+		refuse(entry, 4001, "this session is not of this partition");
+		return OK;
+	}
+	err = session_table_get(items->table, &name, &entry->session);
+	if (err != OK && err != ERR_NOT_FOUND)
+		return err;
+	if (has_opening != (run->first == 0) || (!entry->session && !has_opening) ||
+	    (entry->session && run->first > entry->session->next)) {
+		items->metrics->items_out_of_order_total++;
+		return OK;
+	}
+	if (!entry->session || entry->session->next == 0) {
+		err = take_opening(items, &name, entry, &opened);
+		if (err != OK)
+			return err;
+	}
+	if (opened)
+		take_new(items, entry->session, run);
+	return OK;
+}
+
+/* ---- the request ---- */
+
+static void pack_reply(struct entry *entries, size_t n, struct buf *ret)
+{
+	Publisher__PublisherReply reply = PUBLISHER__PUBLISHER_REPLY__INIT;
+	Publisher__ItemsTaken taken = PUBLISHER__ITEMS_TAKEN__INIT;
+	Publisher__Taken **list = xcalloc(n + 1, sizeof(Publisher__Taken *));
+
+	for (size_t i = 0; i < n; i++)
+		list[i] = &entries[i].taken;
+	taken.n_sessions = n;
+	taken.sessions = list;
+	reply.result_case = PUBLISHER__PUBLISHER_REPLY__RESULT_ITEMS_TAKEN;
+	reply.items_taken = &taken;
+	(void)wire_pack(ret, &reply.base);
+	mem_free(list);
+}
+
+static enum err take_runs(struct items *items, struct entry *entries, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		enum err err = take_run(items, &entries[i]);
+
+		if (err != OK)
+			return err;
+		items->metrics->items_refused_total += (uint64_t)entries[i].taken.has_close_code;
+	}
+	return OK;
+}
+
+/* Says where each session stands; before the write, for what it says if that is refused. */
+static void say_next(struct entry *entries, size_t n, bool written)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct session *session = entries[i].session;
+
+		if (session)
+			entries[i].taken.next = written ? session->next : session->written_next;
+		if (written)
+			say_fenced(&entries[i]);
+	}
+}
+
+/* A full disk costs no work that would have to be taken back. */
+static enum err look_up_runs(struct items *items, struct entry *entries, size_t n)
+{
+	struct session_name name;
+
+	items->metrics->writes_refused_total++;
+	for (size_t i = 0; i < n; i++) {
+		enum err err = OK;
+
+		if (name_of(items, entries[i].run, &name))
+			err = session_table_get(items->table, &name, &entries[i].session);
+		if (err != OK && err != ERR_NOT_FOUND)
+			return err;
+	}
+	return OK;
+}
+
+enum err items_take(struct items *items, const Publisher__Items *request, struct buf *ret)
+{
+	struct publisher_metrics before = *items->metrics;
+	size_t n = request->n_sessions;
+	struct entry *entries = xcalloc(n + 1, sizeof *entries);
+	bool written = false;
+	enum err err;
+
+	for (size_t i = 0; i < n; i++) {
+		entries[i].run = request->sessions[i];
+		publisher__taken__init(&entries[i].taken);
+		entries[i].taken.session = request->sessions[i]->session;
+	}
+	if (store_room(items->store) != OK)
+		err = look_up_runs(items, entries, n);
+	else
+		err = take_runs(items, entries, n);
+	if (err != OK) {
+		end_batch(items, false);
+	} else {
+		say_next(entries, n, false);
+		written = write_batch(items) == OK;
+		if (written)
+			say_next(entries, n, true);
+		pack_reply(entries, n, ret);
+	}
+	if (!written) {
+		uint64_t refused = items->metrics->writes_refused_total;
+
+		*items->metrics = before;
+		items->metrics->writes_refused_total = refused;
+	}
+	items->metrics->items_requests_total++;
+	mem_free(entries);
+	return err;
+}
+
+enum err items_close_orphan(struct items *items, const Publisher__CloseOrphan *orphan)
+{
+	Publisher__SessionItems run = PUBLISHER__SESSION_ITEMS__INIT;
+	struct session_name name;
+	enum err err;
+
+	run.account = orphan->account;
+	run.session = orphan->session;
+	run.partition = orphan->partition;
+	if (!name_of(items, &run, &name))
+		return ERR_MALFORMED;
+	err = fence(items, &name, orphan->closing);
+	if (err != OK) {
+		end_batch(items, false);
+		return err;
+	}
+	return write_batch(items);
+}

@@ -1,0 +1,47 @@
+/*
+ * items - takes runs of items into their sessions, in order: the fence.
+ *
+ *     first == next   taken: rows and insights into one batch, one write a request
+ *     first <  next   what is new of it is taken
+ *     first >  next   nothing: the answer says what is expected
+ *
+ * Every answer says `next`, below which all is written; the caller syncs before it sends
+ * it. A write that is refused takes nothing of the whole request: its sessions leave the
+ * memory, so that memory and store agree, and the edge, told the old `next`, sends again.
+ *
+ * A socket must go (Taken.close_code): 4001 the opening is not signed for this account,
+ * device or partition; 4004 its description cannot be one; 4009 a newer connection of the
+ * device; 1013 closed as lost while its edge was alive: connect again.
+ */
+#ifndef PUBLISHER_ITEMS_H
+#define PUBLISHER_ITEMS_H
+
+#include "services/publisher/outbox.h"
+#include "services/publisher/publisher_metrics.h"
+#include "services/publisher/session_table.h"
+
+struct items {
+	struct store *store;
+	struct session_table *table;
+	struct outbox *outbox;
+	struct publisher_metrics *metrics;
+	const uint8_t *secret; /* of principals */
+	unsigned number, publishers;
+
+	struct store_batch *batch;
+	struct list touched; /* sessions whose changes are in the batch */
+	struct session_pendings pendings;
+};
+
+/* The fields up to `publishers` are set by the owner. */
+void items_init(struct items *items);
+void items_done(struct items *items);
+
+/* Fills ret with the packed PublisherReply. ERR_IO: the disk could not say where its sessions
+ * stand; nothing is taken and there is nothing to answer. */
+CHECKED enum err items_take(struct items *items, const Publisher__Items *request, struct buf *ret);
+
+/* Idempotent. ERR_MALFORMED: ids or a partition that are not ours; ERR_LIMIT, ERR_IO: not now. */
+CHECKED enum err items_close_orphan(struct items *items, const Publisher__CloseOrphan *orphan);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * publisher - the fence and the store of frames, the sessions and their insights.
+ *
+ *     edge, router ──► publisher-<number>   publisher-<number>.insights ──► edges
+ *
+ * This file only assembles. `raeh-publisher analyze FILE …` is the same session code over
+ * a recording.
+ */
+#include "common/log.h"
+#include "common/principal.h"
+#include "common/process.h"
+#include "common/store.h"
+#include "services/publisher/analyze.h"
+#include "services/publisher/publisher.h"
+#include "services/publisher/publisher_count.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int serve(struct process *process, unsigned number, unsigned publishers)
+{
+	AUTO_MEM char *name = xasprintf("publisher-%u", number);
+	AUTO(store_close) struct store *store = NULL;
+	AUTO(publisher_free) struct publisher *publisher = NULL;
+	uint8_t secret[SECRET_BYTES];
+
+	process->name = name;
+	log_init(name, LOG_INFO);
+	if (!publisher_count_agrees(process->data, publishers) ||
+	    !process_secret(process, "bus.key", secret))
+		return EXIT_FAILURE;
+	store = process_store(process, name);
+	if (!store)
+		return EXIT_FAILURE;
+	publisher = publisher_new(&(struct publisher_deps){ .loop = process->loop,
+	                                                    .bus = process->bus,
+	                                                    .store = store,
+	                                                    .secret = secret,
+	                                                    .number = number,
+	                                                    .publishers = publishers });
+	if (!publisher)
+		return EXIT_FAILURE;
+	log_info("started", "publishers=%u", publishers);
+	loop_run(process->loop);
+	log_info("stopped", "status=0");
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	int64_t number, publishers;
+	const struct config_item settings[] = {
+		{"number", CONFIG_INT, &number, "0", 0, 63, "which publisher this is" },
+		{ "publishers", CONFIG_INT, &publishers, "1", 1, 64, "how many there are in all" },
+		{ 0      },
+	};
+	struct process process;
+	int status;
+
+	if (argc > 1 && strcmp(argv[1], "analyze") == 0)
+		return analyze_main(argc - 1, argv + 1);
+	status = process_start(&process, "publisher", settings, argc, argv);
+	if (status >= 0)
+		return status;
+	if (number >= publishers) {
+		log_error("settings", "why=\"number: expected less than publishers (%d), got %d\"",
+		          (int)publishers, (int)number);
+		status = 2;
+	} else {
+		status = serve(&process, (unsigned)number, (unsigned)publishers);
+	}
+	process_done(&process);
+	return status;
+}

@@ -1,0 +1,231 @@
+#include "services/publisher/session_rows.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/wire.h"
+
+#include <string.h>
+
+/* Without a checkpoint that can be used, a long session is analysed from so far back. */
+#define REPLAY_MOST (4 * SESSION_REPLAY_FRAMES)
+
+void session_key(struct key *key, const struct session_name *name, char table)
+{
+	key_start(key, name->partition, &name->account, table);
+	key_add_uuid(key, &name->id);
+}
+
+/* ---- out ---- */
+
+bool session_is_checkpoint_due(const struct session *session)
+{
+	/* The last byte of the id spreads the checkpoints of sessions that began together. */
+	int64_t after = SESSION_CHECKPOINT_MS - 80 * (int64_t)session->name.id.byte[15];
+
+	if (!session->analysis || session->next == session->checkpoint_next)
+		return false;
+	return session->next - session->checkpoint_next >= SESSION_REPLAY_FRAMES ||
+	       clock_boot_ms() - session->checkpoint_ms >= after;
+}
+
+void session_checkpoint(struct session *session, struct store_batch *batch)
+{
+	Events__Checkpoint checkpoint = EVENTS__CHECKPOINT__INIT;
+	size_t size = analysis_state_size(session->analysis);
+	uint8_t *state = xcalloc(1, size);
+	struct buf row = { 0 };
+	struct key key;
+
+	analysis_save(session->analysis, state);
+	checkpoint.next = session->next;
+	checkpoint.state = wire_bytes(BYTES(state, size));
+	session_key(&key, &session->name, 'c');
+	batch_put(batch, key_bytes(&key), wire_pack(&row, &checkpoint.base));
+	buf_free(&row);
+	mem_free(state);
+	session->checkpoint_next = session->next;
+	session->checkpoint_ms = clock_boot_ms();
+	session->must_save = true;
+}
+
+void session_end_analysis(struct session *session, struct store_batch *batch)
+{
+	struct key key;
+
+	if (!session->analysis)
+		return;
+	analysis_free(TAKE(session->analysis));
+	session_key(&key, &session->name, 'c');
+	batch_delete(batch, key_bytes(&key));
+}
+
+void session_save(struct session *session, struct store_batch *batch)
+{
+	Events__StoredSession stored = EVENTS__STORED_SESSION__INIT;
+	Publisher__Closing closing = PUBLISHER__CLOSING__INIT;
+	struct buf row = { 0 };
+	struct key key;
+
+	stored.next = session->next;
+	stored.frames = session->frames;
+	stored.bytes = session->bytes;
+	stored.n_last_t_ms = stored.n_last_number = INSIGHT_TYPES;
+	stored.last_t_ms = session->last_t_ms;
+	stored.last_number = session->last_number;
+	stored.n_newest_t0_ms = session->opening ? session->opening->n_slots : 0;
+	stored.newest_t0_ms = session->newest_t0_ms;
+	stored.has_fenced = stored.fenced = session->fenced;
+	if (session->closed) {
+		closing.close_code = session->close_code;
+		closing.close_reason = session->close_reason;
+		closing.ended_at = session->ended_at;
+		stored.closing = &closing;
+	}
+	session_key(&key, &session->name, 's');
+	batch_put(batch, key_bytes(&key), wire_pack(&row, &stored.base));
+	buf_free(&row);
+	session->unsaved = 0;
+	session->must_save = false;
+}
+
+/* ---- in ---- */
+
+/* ERR_NOT_FOUND; ERR_IO also for a row that is not what it must be. */
+static enum err load_row(struct store *store, const struct session_name *name, char table,
+                         const ProtobufCMessageDescriptor *type, ProtobufCMessage **ret)
+{
+	struct buf row = { 0 };
+	struct key key;
+	enum err err;
+
+	session_key(&key, name, table);
+	err = store_get(store, key_bytes(&key), &row);
+	if (err == OK) {
+		*ret = wire_unpack(type, BYTES(row.data, row.len));
+		err = *ret ? OK : ERR_IO;
+	}
+	buf_free(&row);
+	return err;
+}
+
+enum err session_load_opening(struct store *store, const struct session_name *name,
+                              Events__StoredOpening **ret)
+{
+	ProtobufCMessage *message;
+	enum err err = load_row(store, name, 'S', &events__stored_opening__descriptor, &message);
+
+	if (err == OK)
+		*ret = (Events__StoredOpening *)message;
+	return err;
+}
+
+static void set_counters(struct session *session, const Events__StoredSession *stored)
+{
+	session->next = stored->next;
+	session->frames = stored->frames;
+	session->bytes = stored->bytes;
+	for (size_t i = 0; i < INSIGHT_TYPES && i < stored->n_last_t_ms; i++)
+		session->last_t_ms[i] = stored->last_t_ms[i];
+	for (size_t i = 0; i < INSIGHT_TYPES && i < stored->n_last_number; i++)
+		session->last_number[i] = stored->last_number[i];
+	for (size_t i = 0; i < ANALYSIS_MAX_SLOTS && i < stored->n_newest_t0_ms; i++)
+		session->newest_t0_ms[i] = stored->newest_t0_ms[i];
+	if (stored->closing)
+		session_set_closing(session, stored->closing, stored->fenced);
+}
+
+/* The analysis as the checkpoint has it; *ret_from is the first item that it has not seen. */
+static enum err load_analysis(struct session *session, struct store *store, uint64_t *ret_from)
+{
+	AUTO(wire_free) ProtobufCMessage *message = NULL;
+	const Events__Checkpoint *checkpoint;
+	enum err err =
+	        load_row(store, &session->name, 'c', &events__checkpoint__descriptor, &message);
+
+	session_start_analysis(session);
+	*ret_from = session->next > REPLAY_MOST ? session->next - REPLAY_MOST : 1;
+	if (err == ERR_NOT_FOUND)
+		return OK;
+	if (err != OK)
+		return err;
+	checkpoint = (const Events__Checkpoint *)message;
+	err = analysis_restore(session->analysis, checkpoint->state.data, checkpoint->state.len);
+	if (err == OK)
+		*ret_from = checkpoint->next;
+	else
+		log_warn("checkpoint-unusable", "session=%s err=%s", session->text, err_name(err));
+	return OK;
+}
+
+/* The frames behind the counters row are counted, those from analysed_from on are analysed. */
+static enum err load_frames(struct session *session, struct store *store, uint64_t analysed_from,
+                            uint64_t *replayed)
+{
+	uint64_t saved = session->next;
+	struct key from, to;
+	struct store_scan *scan;
+	struct bytes row, frame;
+	enum err err;
+
+	session_key(&from, &session->name, 'f');
+	key_end_of(&from, &to);
+	key_add_u64(&from, analysed_from < saved ? analysed_from : saved);
+	scan = scan_open(store, key_bytes(&from), key_bytes(&to), false);
+	while (scan_next(scan, &row, &frame)) {
+		uint64_t number = key_read_u64((const uint8_t *)row.data + row.len - 8);
+
+		if (number >= saved)
+			session_count(session, number, frame);
+		if (session->analysis && number >= analysed_from) {
+			session_analyse(session, frame);
+			(*replayed)++;
+		}
+	}
+	err = scan_err(scan);
+	scan_close(scan);
+	return err;
+}
+
+static enum err load_into(struct session *session, struct store *store, bool analyse,
+                          uint64_t *replayed)
+{
+	Events__StoredOpening *opening = NULL;
+	struct analysis_insight emitted;
+	uint64_t from = UINT64_MAX;
+	enum err err = session_load_opening(store, &session->name, &opening);
+
+	if (err != OK && err != ERR_NOT_FOUND)
+		return err;
+	if (opening)
+		session_set_opening(session, opening);
+	if (analyse && opening && !session->closed) {
+		err = load_analysis(session, store, &from);
+		if (err != OK)
+			return err;
+	}
+	err = load_frames(session, store, from, replayed);
+	while (session->analysis && analysis_next(session->analysis, &emitted))
+		; /* written with the frames that made them due */
+	session->checkpoint_next = from;
+	session->written_next = session->next;
+	return err;
+}
+
+enum err session_load(struct store *store, const struct session_name *name, bool analyse,
+                      uint64_t *replayed, struct session **ret)
+{
+	AUTO(wire_free) ProtobufCMessage *stored = NULL;
+	AUTO(session_free) struct session *session = NULL;
+	enum err err = load_row(store, name, 's', &events__stored_session__descriptor, &stored);
+
+	if (err == OK) {
+		session = session_new(name);
+		set_counters(session, (const Events__StoredSession *)stored);
+		err = load_into(session, store, analyse, replayed);
+	}
+	if (err != OK && err != ERR_NOT_FOUND)
+		log_error("session-load", "err=%s why=\"%s\"", err_name(err), store_why(store));
+	if (err == OK)
+		*ret = TAKE(session);
+	return err;
+}

@@ -1,0 +1,18 @@
+/*
+ * session_rows - the parts of session.c that loading shares with taking items.
+ */
+#ifndef PUBLISHER_SESSION_ROWS_H
+#define PUBLISHER_SESSION_ROWS_H
+
+#include "services/publisher/session.h"
+
+/* Keeps the opening and makes what follows from it. */
+void session_set_opening(struct session *session, Events__StoredOpening *opening);
+void session_start_analysis(struct session *session);
+/* Into the analysis, if there is one and the frame is what its slot says. */
+void session_analyse(struct session *session, struct bytes frame);
+/* Counts a stored frame. */
+void session_count(struct session *session, uint64_t number, struct bytes frame);
+void session_set_closing(struct session *session, const Publisher__Closing *closing, bool fenced);
+
+#endif

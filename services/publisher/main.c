@@ -25,7 +25,6 @@ static int serve(struct process *process, unsigned number, unsigned publishers)
 	uint8_t secret[SECRET_BYTES];
 
 	process->name = name;
-	log_init(name, LOG_INFO);
 	if (!publisher_count_agrees(process->data, publishers) ||
 	    !process_secret(process, "bus.key", secret))
 		return EXIT_FAILURE;
@@ -40,9 +39,9 @@ static int serve(struct process *process, unsigned number, unsigned publishers)
 	                                                    .publishers = publishers });
 	if (!publisher)
 		return EXIT_FAILURE;
-	log_info("started", "publishers=%u", publishers);
+	log_info("started", "name=%s publishers=%u", name, publishers);
 	loop_run(process->loop);
-	log_info("stopped", "status=0");
+	log_info("stopped", "name=%s", name);
 	return EXIT_SUCCESS;
 }
 

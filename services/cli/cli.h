@@ -45,5 +45,15 @@ char *cli_own_directory(void);
 
 /* One file each. */
 int up_run(const struct command *self, int argc, char **argv);
+int account_create_run(const struct command *self, int argc, char **argv);
+int key_create_run(const struct command *self, int argc, char **argv);
+int key_list_run(const struct command *self, int argc, char **argv);
+int key_revoke_run(const struct command *self, int argc, char **argv);
+int key_lint_run(const struct command *self, int argc, char **argv);
+int replay_run(const struct command *self, int argc, char **argv);
+int watch_run(const struct command *self, int argc, char **argv);
+int analyze_run(const struct command *self, int argc, char **argv);
+int doctor_run(const struct command *self, int argc, char **argv);
+int demo_run(const struct command *self, int argc, char **argv);
 
 #endif

@@ -5,11 +5,37 @@
 #include "services/cli/cli.h"
 
 /* clang-format off */
+static const struct command account_commands[] = {
+	{ "create", "account create --email E [--password-stdin] [--data DIR]",
+	  "make an account", "Without a password the dashboard stays shut to it.",
+	  account_create_run, NULL },
+	{ 0 },
+};
+
+static const struct command key_commands[] = {
+	{ "create", "key create --account ID-or-email --label L [--scopes a,b] [--device-id D]",
+	  "mint an API key and print it, this one time", NULL, key_create_run, NULL },
+	{ "list", "key list --account ID-or-email", "the keys of an account", NULL,
+	  key_list_run, NULL },
+	{ "revoke", "key revoke ID", "revoke a key and wait for the receipt",
+	  "When the receipt is printed, the key is refused everywhere and its sockets are closed.",
+	  key_revoke_run, NULL },
+	{ "lint", "key lint KEY", "check a key's form and checksum, offline", NULL,
+	  key_lint_run, NULL },
+	{ 0 },
+};
+
 static const struct command commands[] = {
 	{ "up", "up [options]", "run the whole stack in the foreground",
 	  "Every flag is also a variable (RAEH_LISTEN) and a line of DIR/raeh.conf (listen = …);\n"
 	  "flag before variable before file. Ctrl-C or SIGTERM drains and stops everything.",
 	  up_run, NULL },
+	{ "account", NULL, "accounts of a running stack", NULL, NULL, account_commands },
+	{ "key", NULL, "API keys of a running stack", NULL, NULL, key_commands },
+	{ "replay", "replay FILE.csv [options]", "stream a recording as a device would",
+	  "Ctrl-C closes cleanly. Status 1 when the server refuses: its code and reason are printed.",
+	  replay_run, NULL },
+	{ "watch", "watch [options]", "live insights in the terminal", NULL, watch_run, NULL },
 	{ 0 },
 };
 /* clang-format on */

@@ -21,6 +21,7 @@ static int loop_callback(struct lws *wsi, enum lws_callback_reasons reason, void
 static const struct lws_protocols protocols[] = {
 	{"loop",  loop_callback, 0, 0,     0, NULL, 0    },
 	{ "http", http_callback, 0, 0,     0, NULL, 0    },
+	{ "ws",   ws_callback,   0, 65536, 0, NULL, 65536},
 	{ NULL,   NULL,          0, 0,     0, NULL, 0    },
 };
 

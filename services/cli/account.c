@@ -1,0 +1,73 @@
+/*
+ * raeh account - accounts of a running stack.
+ */
+#include "common/wire.h"
+#include "services/cli/admin.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PASSWORD_MOST 1024
+
+/* One line from standard input, without its end. */
+static bool read_password(char ret[PASSWORD_MOST])
+{
+	if (isatty(STDIN_FILENO))
+		cli_say("type the password and press Enter");
+	if (!fgets(ret, PASSWORD_MOST, stdin))
+		return false;
+	ret[strcspn(ret, "\r\n")] = '\0';
+	return ret[0] != '\0';
+}
+
+static int create(const struct admin_place *place, const char *email, const char *password)
+{
+	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
+	Auth__CreateAccount create_account = AUTH__CREATE_ACCOUNT__INIT;
+	Auth__AuthReply *reply;
+	int status;
+
+	create_account.email = (char *)email;
+	create_account.password = (char *)password;
+	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_CREATE_ACCOUNT;
+	request.create_account = &create_account;
+	reply = admin_ask(place, &request, ADMIN_ANSWER_MS, &status);
+	if (!reply)
+		return status;
+	if (reply->result_case == AUTH__AUTH_REPLY__RESULT_ACCOUNT)
+		admin_print(&reply->account->base);
+	else
+		status = cli_fail("auth gave an answer of another kind");
+	wire_free(&reply->base);
+	return status;
+}
+
+int account_create_run(const struct command *self, int argc, char **argv)
+{
+	struct admin_place place = { 0 };
+	const char *email = NULL;
+	bool password_stdin = false;
+	/* clang-format off */
+	const struct config_item items[] = {
+		{ "email", CONFIG_TEXT, &email, NULL, 0, 0, "its first user" },
+		{ "password-stdin", CONFIG_FLAG, &password_stdin, NULL, 0, 0,
+		  "read the password as a line from standard input" },
+		ADMIN_ITEMS(place),
+		{ 0 },
+	};
+	/* clang-format on */
+	int status = cli_options(self, items, NULL, argc, argv, NULL, NULL);
+	char password[PASSWORD_MOST] = "";
+
+	if (status >= 0)
+		return status;
+	if (!email)
+		return cli_misused(self, "--email: expected an e-mail address, got nothing");
+	if (password_stdin && !read_password(password))
+		return cli_misused(self, "--password-stdin: expected a line, got nothing");
+	status = create(&place, email, password_stdin ? password : NULL);
+	sodium_memzero(password, sizeof password);
+	return status;
+}

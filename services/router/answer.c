@@ -1,11 +1,10 @@
 /* Answers of the router, and the memory of recent ones. See core.h. */
+#include "common/log.h"
 #include "services/router/core.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "common/log.h"
 
 #define KEPT          1024 /* answers; the oldest makes room */
 #define DETAIL_MAX    512
@@ -68,6 +67,7 @@ void answer_error(struct router *router, struct bus_call *call, uint32_t status,
 	va_start(args, format);
 	(void)vsnprintf(detail, sizeof detail, format, args);
 	va_end(args);
+	detail[text_cut(detail, DETAIL_MAX - 4)] = '\0'; /* not in the middle of a character */
 	log_redact(detail);
 	error.status = status;
 	error.detail = detail;

@@ -8,6 +8,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#define QUOTED_MAX     200                /* bytes of a name in a sentence */
 #define LIST_MAX_BYTES (3u * 1024 * 1024) /* of models in one answer, below BUS_MAX_BYTES */
 
 static void refuse_unknown(struct router *router, struct bus_call *call)
@@ -74,7 +75,7 @@ static void answer_taken(struct router *router, struct command *command, const s
 	if (!number_of_op(command, &number) || uuid_number(id) != number) {
 		answer_error(router, command->call, 409, 0,
 		             "name: a device model \"%.*s\" exists already",
-		             text_cut(name, 4 * MODEL_NAME_MAX), name);
+		             text_cut(name, QUOTED_MAX), name);
 		return;
 	}
 	err = view_model(router->deps.store, &command->account, id, &row);

@@ -215,7 +215,7 @@ enum err net_open(const struct net_config *config, struct loop *loop,
 	        config->max_message_bytes ? config->max_message_bytes : DEFAULT_MESSAGE_BYTES;
 	net->max_conns = config->max_conns;
 	net->scratch = xcalloc(1, NET_WRITE_BYTES);
-	net->spare_fd = -1;
+	net->spare_fd = net->epoll_fd = -1;
 	net->listener = xcalloc(config->n_listen_fds, sizeof *net->listener);
 	net->n_listeners = config->n_listen_fds;
 	for (size_t i = 0; i < net->n_listeners; i++) {

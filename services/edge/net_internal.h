@@ -1,7 +1,7 @@
 /*
  * net_internal - what the files of net share; no one else includes it but their tests.
  *
- *     net_lws.c    sockets, TLS and the loop: the only includer of libwebsockets
+ *     net_lws.c    sockets, TLS, waiting: the only includer of libwebsockets
  *     net.c        accepting, turns, beginning and end
  *     net_conn.c   the life of a conn: its states, its timer, the end of a turn
  *     net_queue.c  what waits to be written
@@ -10,7 +10,7 @@
  *     net_frame.c  RFC 6455 frame heads and close bodies (pure)
  *     net_ws.c     messages, control frames, closing
  *
- * libwebsockets gives the loop, the sockets and TLS ("raw" role). HTTP and WebSocket framing
+ * libwebsockets gives the sockets and TLS ("raw" role). HTTP and WebSocket framing
  * are ours, because its own cannot keep what net.h promises: it takes unmasked frames and
  * invalid close codes, answers only some of several pings, drops a connection that offers a
  * subprotocol it does not know, answers a header overflow with nothing, closes TCP with
@@ -103,17 +103,19 @@ struct conn {
 
 	uint8_t state, endpoint;
 	bool unsettled, undrained;
-	bool paused, blocked; /* by net_pause(); by may_move() */
-	bool reading, full;   /* asked of the socket; its kernel buffer */
-	bool owned;           /* the owner has it: on_closed is due */
-	bool asks;            /* may_move() is asked                                  */
-	bool idle;            /* between two requests                                 */
+	bool paused, blocked;        /* by net_pause(); by may_move() */
+	bool reading, wants_writing; /* what the socket is watched for */
+	bool full;                   /* its kernel buffer                                    */
+	bool owned;                  /* the owner has it: on_closed is due */
+	bool asks;                   /* may_move() is asked                                  */
+	bool idle;                   /* between two requests                                 */
 	bool keep_alive, chunk_answer, head_only, version_1_0;
 	bool progressed;    /* written since the last look                          */
 	bool heard, pinged; /* read since the last ping                             */
 	bool by_peer;
 	uint16_t close_code;
 	char *close_reason; /* NULL: "" */
+	uint32_t interest;  /* as told to epoll                                     */
 	char peer[46];
 };
 
@@ -130,6 +132,7 @@ struct net {
 	void *ctx;
 	struct listener *listener;
 	size_t n_listeners;
+	int epoll_fd;
 	int spare_fd; /* given up for a moment when descriptors run out */
 	bool accepting, stopping, tls, echo, behind_proxy;
 	size_t max_message_bytes, max_conns, n_conns;

@@ -71,7 +71,6 @@ static struct words edge_words(const struct up_settings *settings, int64_t slot,
 
 	add_number(&words, "--slot", slot);
 	add_number(&words, "--listen-fd", listen_fd);
-	add_number(&words, "--edges", settings->edges);
 	add_number(&words, "--publishers", settings->publishers);
 	add_number(&words, "--idle-timeout-s", settings->idle_timeout_s);
 	add_switch(&words, "--echo", settings->echo);

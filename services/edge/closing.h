@@ -1,0 +1,17 @@
+/*
+ * closing - telling the router that a session is over, until it knows.
+ *
+ * A session leaves the directory only after its publisher has its last item, so that a
+ * closed session is closed everywhere.
+ */
+#ifndef EDGE_CLOSING_H
+#define EDGE_CLOSING_H
+
+#include "services/edge/edge.h"
+
+void closing_start(struct edge *edge, const struct uuid *account, const struct uuid *session,
+		   int code, const char *reason);
+size_t closing_sessions(struct edge *edge, struct uuid *ret, size_t most);
+void closing_free_all(struct edge *edge);
+
+#endif

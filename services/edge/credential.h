@@ -1,0 +1,32 @@
+/*
+ * credential - the one API key or token of a request, wherever it was put.
+ *
+ *     Authorization: Bearer raeh_…            scheme in any case
+ *     ?api_key=raeh_…
+ *     Sec-WebSocket-Protocol: bearer, raeh_…
+ *
+ * Exactly one credential: the same one in two places is one, two different ones are a
+ * fault. Form only; whether it is good, auth alone knows. Pure.
+ */
+#ifndef EDGE_CREDENTIAL_H
+#define EDGE_CREDENTIAL_H
+
+#include "services/edge/net.h"
+
+#define CREDENTIAL_MAX 512 /* bytes, TOKEN_MAX */
+
+enum credential_fault {
+	CREDENTIAL_GOOD,
+	CREDENTIAL_MISSING,
+	CREDENTIAL_MALFORMED, /* why says in what */
+	CREDENTIAL_TWO,       /* two different ones */
+};
+
+/* ret is written (and must be wiped) on CREDENTIAL_GOOD alone. why never holds a part of it. */
+enum credential_fault credential_find(const struct net_request *request,
+				      char ret[CREDENTIAL_MAX + 1], char why[124]);
+
+/* "bearer" when the client offered `bearer, <anything>`, else NULL. */
+const char *credential_subprotocol(const struct net_request *request);
+
+#endif

@@ -1,0 +1,299 @@
+#include "services/edge/edge.h"
+
+#include "auth.pb-c.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/wire.h"
+#include "services/edge/closing.h"
+#include "services/edge/control.h"
+#include "services/edge/credential.h"
+#include "services/edge/ingest.h"
+#include "services/edge/rest.h"
+#include "services/edge/socket.h"
+#include "services/edge/subscribe.h"
+
+#include <stdio.h>
+
+#define UPLINK_MOST_BYTES  (256u * 1024 * 1024) /* unacknowledged frames of one edge */
+#define GRANTS_MOST        65536
+#define HOUSEKEEPING_MS    5000  /* last_used_at is at most 10 s old                   */
+#define USED_MOST          1024
+#define LEASELESS_MOST_MS  60000 /* paused without a lease: then 1013                  */
+#define DRAIN_SLICE        512
+#define DRAIN_MOST_MS      8000
+
+/* ---- from net ---- */
+
+static const char *choose_subprotocol(void *ctx, const struct net_request *request)
+{
+	(void)ctx;
+	return credential_subprotocol(request);
+}
+
+static int refuse_upgrade(void *ctx, const struct net_request *request)
+{
+	(void)ctx;
+	(void)request;
+	return 0; /* a browser can read a close code but not a status */
+}
+
+static void on_open(void *ctx, struct conn *conn, const struct net_request *request)
+{
+	struct edge *edge = ctx;
+
+	switch (request->endpoint) {
+	case NET_INGEST:
+		ingest_open(edge, conn, request);
+		break;
+	case NET_SUBSCRIBE:
+		subscribe_open(edge, conn, request);
+		break;
+	case NET_ECHO:
+		echo_open(edge, conn, request);
+		break;
+	case NET_HTTP:
+		MUST(!"net opens WebSockets only");
+	}
+}
+
+static void on_message(void *ctx, struct conn *conn, bool binary, struct bytes message)
+{
+	(void)ctx;
+	socket_message(conn_user(conn), binary, message);
+}
+
+static void on_request(void *ctx, struct conn *conn, const struct net_request *request)
+{
+	rest_request(ctx, conn, request);
+}
+
+static void on_drained(void *ctx, struct conn *conn)
+{
+	(void)ctx;
+	(void)conn;
+}
+
+static void on_closed(void *ctx, struct conn *conn, int code, const char *reason, bool by_peer)
+{
+	(void)by_peer;
+	if (conn_endpoint(conn) == NET_HTTP)
+		rest_gone(ctx, conn);
+	else if (conn_user(conn))
+		socket_gone(conn_user(conn), code, reason);
+}
+
+/* A socket that is over may still send its close frame; one not yet admitted has nothing
+ * to move but that; every other byte needs the lease and a live key. */
+static bool may_move(void *ctx, struct conn *conn)
+{
+	const struct edge *edge = ctx;
+	const struct socket *socket = conn_user(conn);
+
+	if (conn_endpoint(conn) == NET_HTTP || !socket || socket->over || !socket->admitted)
+		return true;
+	return grant_good(edge->grants, &socket->user);
+}
+
+static void on_turn_end(void *ctx)
+{
+	struct edge *edge = ctx;
+
+	uplinks_turn_end(edge->uplinks);
+}
+
+const struct net_events edge_net_events = {
+	.choose_subprotocol = choose_subprotocol,
+	.refuse_upgrade = refuse_upgrade,
+	.on_open = on_open,
+	.on_message = on_message,
+	.on_request = on_request,
+	.on_drained = on_drained,
+	.on_closed = on_closed,
+	.may_move = may_move,
+	.on_turn_end = on_turn_end,
+};
+
+/* ---- from the lease and the grants ---- */
+
+static void on_notice(void *ctx, const Auth__Notice *notice)
+{
+	control_notice(ctx, notice);
+}
+
+static void on_registered(void *ctx)
+{
+	struct edge *edge = ctx;
+
+	grants_forget(edge->grants);
+}
+
+static void on_revived(void *ctx)
+{
+	struct edge *edge = ctx;
+
+	if (edge->net)
+		net_wake(edge->net, NULL);
+}
+
+static void on_finished(void *ctx, const struct uuid *account, const struct uuid *session,
+			const Publisher__Closing *closing)
+{
+	closing_start(ctx, account, session, (int)closing->close_code, closing->close_reason);
+}
+
+/* ---- housekeeping ---- */
+
+static void on_used_reported(void *ctx, enum err err, struct bytes data)
+{
+	(void)ctx; /* lost: the next report of the key tells it again */
+	(void)err;
+	(void)data;
+}
+
+static void report_used(struct edge *edge)
+{
+	struct uuid keys[USED_MOST];
+	int64_t used_ms[USED_MOST];
+	ProtobufCBinaryData ids[USED_MOST];
+	Auth__AuthRequest request = AUTH__AUTH_REQUEST__INIT;
+	Auth__KeysUsed used = AUTH__KEYS_USED__INIT;
+	struct buf buf = { 0 };
+
+	used.n_key = used.n_used_ms = grants_used(edge->grants, keys, used_ms, USED_MOST);
+	if (used.n_key == 0)
+		return;
+	for (size_t i = 0; i < used.n_key; i++)
+		ids[i] = wire_bytes_of(&keys[i]);
+	used.key = ids;
+	used.used_ms = used_ms;
+	request.command_case = AUTH__AUTH_REQUEST__COMMAND_KEYS_USED;
+	request.keys_used = &used;
+	bus_request(edge->bus, "auth", wire_pack(&buf, &request.base), HOUSEKEEPING_MS,
+		    on_used_reported, edge);
+	buf_free(&buf);
+}
+
+static void close_some(struct edge *edge, int code, const char *reason)
+{
+	struct list *link;
+
+	for (int n = 0; n < DRAIN_SLICE && (link = list_first(&edge->sockets)) != NULL; n++)
+		socket_end(LIST_OWNER(link, struct socket, link), code, reason);
+}
+
+static void housekeeping(void *ctx)
+{
+	struct edge *edge = ctx;
+	int64_t lost_since = lease_lost_since_ms(edge->lease);
+
+	report_used(edge);
+	if (lost_since > 0 && clock_boot_ms() - lost_since > LEASELESS_MOST_MS)
+		close_some(edge, 1013, "authentication is away: reconnect later");
+	timer_set(edge->loop, &edge->housekeeping, HOUSEKEEPING_MS, housekeeping, edge);
+}
+
+/* ---- drain ---- */
+
+static void on_deregistered(void *ctx)
+{
+	struct edge *edge = ctx;
+
+	net_stop(edge->net);
+}
+
+static void drain(void *ctx)
+{
+	struct edge *edge = ctx;
+	bool empty = list_empty(&edge->sockets) && uplinks_count(edge->uplinks) == 0 &&
+		     list_empty(&edge->closings);
+
+	close_some(edge, 1001, "the server is going away: reconnect at once");
+	if (empty || clock_boot_ms() - edge->drain_started_ms > DRAIN_MOST_MS) {
+		log_info("drained", "held_streams=%zu", uplinks_count(edge->uplinks));
+		lease_deregister(edge->lease, on_deregistered, edge);
+		return;
+	}
+	timer_set(edge->loop, &edge->drain_timer, 10, drain, edge);
+}
+
+void edge_drain(struct edge *edge)
+{
+	if (edge->draining)
+		return;
+	edge->draining = true;
+	edge->drain_started_ms = clock_boot_ms();
+	net_stop_listening(edge->net);
+	drain(edge);
+}
+
+/* ---- life ---- */
+
+void edge_set_net(struct edge *edge, struct net *net)
+{
+	edge->net = net;
+}
+
+struct edge *edge_new(const struct edge_settings *settings, struct loop *loop, struct bus *bus)
+{
+	struct edge *edge = xcalloc(1, sizeof *edge);
+
+	edge->settings = *settings;
+	edge->loop = loop;
+	edge->bus = bus;
+	edge->incarnation = uuid_new(clock_wall_ms());
+	(void)snprintf(edge->process, sizeof edge->process, "edge-%u", settings->slot);
+	list_init(&edge->sockets);
+	list_init(&edge->closings);
+	list_init(&edge->requests);
+	list_init(&edge->pings);
+	list_init(&edge->leaving);
+	list_init(&edge->unopened);
+	edge->lease = lease_new(&(struct lease_deps){
+		.loop = loop,
+		.bus = bus,
+		.slot = settings->slot,
+		.incarnation = edge->incarnation,
+		.holds_slot_lock = settings->holds_slot_lock,
+		.events = { on_notice, on_registered },
+		.ctx = edge,
+	});
+	edge->grants = grants_new(&(struct grants_deps){
+		.loop = loop,
+		.bus = bus,
+		.lease = edge->lease,
+		.most = GRANTS_MOST,
+		.on_revived = on_revived,
+		.ctx = edge,
+	});
+	edge->uplinks = uplinks_new(&(struct uplinks_deps){
+		.loop = loop,
+		.bus = bus,
+		.publishers = settings->publishers,
+		.most_bytes = UPLINK_MOST_BYTES,
+		.on_finished = on_finished,
+		.ctx = edge,
+	});
+	edge->feed = feed_new(loop, bus, settings->publishers);
+	timer_set(loop, &edge->housekeeping, HOUSEKEEPING_MS, housekeeping, edge);
+	if (control_start(edge) != OK) {
+		edge_free(edge);
+		return NULL;
+	}
+	return edge;
+}
+
+void edge_free(struct edge *edge)
+{
+	if (!edge)
+		return;
+	timer_stop(edge->loop, &edge->housekeeping);
+	timer_stop(edge->loop, &edge->drain_timer);
+	rest_free_all(edge);
+	ingest_free_unopened(edge);
+	closing_free_all(edge);
+	feed_free(edge->feed);
+	uplinks_free(edge->uplinks);
+	grants_free(edge->grants);
+	lease_free(edge->lease);
+	mem_free(edge);
+}

@@ -1,0 +1,103 @@
+/*
+ * edge - the actor of open sockets: the WebSockets of devices and apps, and the REST layer.
+ *
+ *     net ──on_open──► ingest    ──stream──► uplink ──Items──► publisher-<n>
+ *         │            subscribe ◄──insight── feed  ◄─────────
+ *         └─on_request─► rest ──command──► auth, router, publisher-<n>
+ *                 every one of them is a user of a grant (the key), under the lease
+ *
+ * Nothing durable is kept. What may move: a byte of a socket moves only while the lease is
+ * held and the socket's key is alive (grant_good).
+ *
+ * This header is the folder's own: other services see only the messages.
+ */
+#ifndef EDGE_EDGE_H
+#define EDGE_EDGE_H
+
+#include "common/bus.h"
+#include "common/list.h"
+#include "common/metrics.h"
+#include "common/uuid.h"
+#include "services/edge/feed.h"
+#include "services/edge/grant.h"
+#include "services/edge/lease.h"
+#include "services/edge/net.h"
+#include "services/edge/uplink.h"
+
+#define EDGE_METRICS(M)                                                                            \
+	M(GAUGE, sockets_ingest, "ingest sockets open now")                                        \
+	M(GAUGE, sockets_subscribe, "subscribe sockets open now")                                  \
+	M(COUNTER, sessions_opened_total, "sessions opened since start")                           \
+	M(COUNTER, frames_total, "frames taken from devices")                                      \
+	M(COUNTER, frames_refused_total, "frames refused: malformed, unknown slot, over the rate") \
+	M(COUNTER, frame_bytes_total, "bytes of frames taken")                                     \
+	M(GAUGE, uplink_held_bytes, "bytes held until a publisher has synced them")                \
+	M(GAUGE, uplink_streams, "sessions with items not yet acknowledged or open")               \
+	M(COUNTER, uplink_batches_total, "batches sent to publishers")                             \
+	M(COUNTER, uplink_resent_total, "items sent again")                                        \
+	M(COUNTER, backpressure_total, "times that reading a device was stopped")                  \
+	M(COUNTER, insights_total, "insights received from publishers")                            \
+	M(COUNTER, feed_holes_total, "holes in the feed that were fetched")                        \
+	M(COUNTER, subscribers_too_slow_total, "subscribers closed with 1013")                     \
+	M(COUNTER, requests_total, "REST requests answered")                                       \
+	M(COUNTER, refused_total, "sockets and requests refused for their key")                    \
+	M(COUNTER, revoked_sockets_total, "open sockets closed because their key died")            \
+	M(GAUGE, lease_held, "1 while this edge may move bytes")                                   \
+	M(GAUGE, notices_applied, "newest notice in force here")                                   \
+	M(GAUGE, net_websockets, "WebSockets, closing ones too")                                   \
+	M(COUNTER, net_protocol_errors_total, "WebSocket protocol errors of peers")                \
+	M(COUNTER, net_peers_gone_total, "peers that answered no ping")                            \
+	M(COUNTER, net_bytes_in_total, "bytes read")                                               \
+	M(COUNTER, net_bytes_out_total, "bytes written")
+METRICS_DECLARE(edge, EDGE_METRICS);
+
+#define NOTICES_REMEMBERED 1024 /* whose closed sockets are still known */
+
+struct edge_settings {
+	uint32_t slot;
+	unsigned publishers;
+	int64_t idle_timeout_ms;
+	bool holds_slot_lock;
+};
+
+struct edge {
+	struct edge_settings settings;
+	struct loop *loop;
+	struct bus *bus;
+	struct net *net;
+	struct uuid incarnation;
+	struct lease *lease;
+	struct grants *grants;
+	struct uplinks *uplinks;
+	struct feed *feed;
+	struct edge_metrics metrics;
+	struct list sockets;  /* struct socket: open, not told to close */
+	struct list closings; /* sessions that the router must still be told of */
+	struct list requests; /* struct rest: REST requests under way           */
+	struct list pings;    /* struct readiness: /readyz under way            */
+	struct list leaving;  /* struct rest: answered, a service still works   */
+	struct list unopened; /* struct socket: gone while the router was asked */
+	struct {
+		uint64_t number;
+		struct grant_counts counts;
+	} closed_by[NOTICES_REMEMBERED]; /* by number modulo */
+	struct timer housekeeping;
+	struct timer drain_timer;
+	bool draining;
+	int64_t drain_started_ms;
+	char process[16]; /* "edge-0" */
+};
+
+/* Registers, follows the feed, serves edge-<slot>. Give it a net (edge_net_events) before
+ * the loop runs. */
+struct edge *edge_new(const struct edge_settings *settings, struct loop *loop, struct bus *bus);
+void edge_free(struct edge *edge);
+AUTO_FREE(struct edge, edge_free)
+extern const struct net_events edge_net_events;
+void edge_set_net(struct edge *edge, struct net *net);
+
+/* No new connections; every socket gets 1001; what is held goes to the publishers; then the
+ * lease ends and net stops. */
+void edge_drain(struct edge *edge);
+
+#endif

@@ -1,0 +1,410 @@
+#include "services/edge/ingest.h"
+
+#include "common/clock.h"
+#include "common/frame.h"
+#include "common/json.h"
+#include "common/keys.h"
+#include "common/log.h"
+#include "common/principal.h"
+#include "common/wire.h"
+#include "router.pb-c.h"
+#include "services/edge/closing.h"
+#include "services/edge/query.h"
+#include "services/edge/socket.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEVICE_ID_MAX  128 /* bytes */
+#define ROUTER_MS      8000
+#define SUPERSEDED     "superseded by a newer connection of this device"
+#define AWAY           "a service behind is away: reconnect later"
+
+struct ingest {
+	struct socket socket;
+	struct uuid session;
+	struct stream *stream;           /* from OpenSession's answer to the end */
+	ProtobufCMessage *manifest;      /* the router's answer: its slots are ours */
+	char *device_id, *model_id;      /* as sent; until the session is open */
+	enum err device_err, model_err;  /* what the query held */
+	int64_t active_ms;               /* boot time of the last frame, or of the pause */
+	bool asking;                     /* the router's answer is under way: keep the memory */
+	bool open, paused;
+	struct uuid account;
+	int code;                        /* how it ended, for the router */
+	char *reason;
+};
+
+static struct ingest *ingest_of(struct socket *socket)
+{
+	return (struct ingest *)socket;
+}
+
+static Raeh__Slot **slots_of(const struct ingest *ingest, size_t *ret_n)
+{
+	const Router__RouterReply *reply = (const Router__RouterReply *)ingest->manifest;
+
+	*ret_n = reply->session_opened->n_slots;
+	return reply->session_opened->slots;
+}
+
+/* ---- the life of an open session ---- */
+
+static void on_timer(void *ctx)
+{
+	struct ingest *ingest = ctx;
+	struct edge *edge = ingest->socket.edge;
+	int64_t limit = ingest->paused ? INGEST_PAUSE_MOST_MS : edge->settings.idle_timeout_ms;
+	int64_t left = ingest->active_ms + limit - clock_boot_ms();
+
+	if (left > 0)
+		timer_set(edge->loop, &ingest->socket.timer, left, on_timer, ingest);
+	else if (ingest->paused)
+		socket_end(&ingest->socket, 1013, AWAY);
+	else
+		socket_end(&ingest->socket, 1001, "idle: no frame for a while; reconnect when there is data");
+}
+
+static void pause_reading(struct ingest *ingest, bool paused)
+{
+	struct edge *edge = ingest->socket.edge;
+	int64_t limit = paused ? INGEST_PAUSE_MOST_MS : edge->settings.idle_timeout_ms;
+
+	if (ingest->paused == paused)
+		return;
+	ingest->paused = paused;
+	ingest->active_ms = clock_boot_ms();
+	timer_set(edge->loop, &ingest->socket.timer, limit, on_timer, ingest);
+	net_pause(ingest->socket.conn, paused);
+}
+
+static void send_handshake(struct ingest *ingest)
+{
+	Raeh__Handshake handshake = RAEH__HANDSHAKE__INIT;
+	char id[UUID_TEXT];
+	char *json;
+
+	uuid_text(&ingest->session, id);
+	handshake.session_id = id;
+	handshake.slots = slots_of(ingest, &handshake.n_slots);
+	json = json_of_message(&handshake.base);
+	if (net_send_text(ingest->socket.conn, BYTES(json, strlen(json)), SIZE_MAX) != OK)
+		log_warn("handshake", "session=%s why=\"not queued\"", id);
+	mem_free(json);
+}
+
+static void on_stream_open(void *ctx)
+{
+	struct ingest *ingest = ctx;
+
+	ingest->open = true;
+	ingest->socket.edge->metrics.sessions_opened_total++;
+	send_handshake(ingest);
+	pause_reading(ingest, false);
+}
+
+static void on_acked(void *ctx, uint64_t frames)
+{
+	(void)ctx; /* a client that asks for acknowledgements hears them from here */
+	(void)frames;
+}
+
+static void on_room(void *ctx)
+{
+	struct ingest *ingest = ctx;
+
+	if (ingest->open)
+		pause_reading(ingest, false);
+}
+
+static void on_refused(void *ctx, int code, const char *reason)
+{
+	struct ingest *ingest = ctx;
+
+	socket_end(&ingest->socket, code, reason);
+}
+
+static const struct stream_events stream_events = {
+	.on_open = on_stream_open,
+	.on_acked = on_acked,
+	.on_room = on_room,
+	.on_refused = on_refused,
+};
+
+/* ---- opening ---- */
+
+static void start_stream(struct ingest *ingest, const Raeh__Principal *principal)
+{
+	const Router__RouterReply *reply = (const Router__RouterReply *)ingest->manifest;
+	const Router__SessionOpened *opened = reply->session_opened;
+	Publisher__Opening opening = PUBLISHER__OPENING__INIT;
+
+	opening.device_id = ingest->device_id;
+	opening.device_model_id = ingest->model_id;
+	opening.n_slots = opened->n_slots;
+	opening.slots = opened->slots;
+	opening.n_supersedes = opened->n_supersedes;
+	opening.supersedes = opened->supersedes;
+	opening.started_at = opened->started_at;
+	opening.n_spo2_calibration = opened->n_spo2_calibration;
+	opening.spo2_calibration = opened->spo2_calibration;
+	opening.principal = (Raeh__Principal *)principal;
+	ingest->stream =
+		stream_new(ingest->socket.edge->uplinks, &ingest->account, &ingest->session,
+			   (uint16_t)opened->partition, &opening, &stream_events, ingest);
+	mem_free(TAKE(ingest->device_id));
+	mem_free(TAKE(ingest->model_id));
+}
+
+static void ingest_release(struct ingest *ingest)
+{
+	list_remove(&ingest->socket.link);
+	mem_free(ingest->device_id);
+	mem_free(ingest->model_id);
+	mem_free(ingest->reason);
+	wire_free(ingest->manifest);
+	mem_free(ingest);
+}
+
+/* The socket ended while the router was asked: whatever it opened must close again. */
+static void close_unopened(struct ingest *ingest)
+{
+	closing_start(ingest->socket.edge, &ingest->account, &ingest->session, ingest->code,
+		      ingest->reason);
+}
+
+static void refused_by_router(struct ingest *ingest, enum err err, const Raeh__Error *error)
+{
+	if (error && error->has_close_code)
+		socket_end(&ingest->socket, (int)error->close_code, error->detail);
+	else
+		socket_end(&ingest->socket, 1013, AWAY);
+	if (err != OK || (error && error->status >= 500))
+		close_unopened(ingest); /* nobody knows whether it was opened */
+}
+
+static void on_router(void *ctx, enum err err, struct bytes data)
+{
+	struct ingest *ingest = ctx;
+	struct socket *socket = &ingest->socket;
+	ProtobufCMessage *message =
+		err == OK ? wire_unpack(&router__router_reply__descriptor, data) : NULL;
+	const Router__RouterReply *reply = (const Router__RouterReply *)message;
+	bool opened = reply && !reply->error &&
+		      reply->result_case == ROUTER__ROUTER_REPLY__RESULT_SESSION_OPENED;
+
+	ingest->asking = false;
+	if (socket->over) {
+		if (opened || !reply)
+			close_unopened(ingest);
+	} else if (opened && grant_principal(&socket->user)) {
+		ingest->manifest = TAKE(message);
+		start_stream(ingest, grant_principal(&socket->user));
+	} else {
+		refused_by_router(ingest, err, reply ? reply->error : NULL);
+	}
+	wire_free(message);
+	if (!socket->conn)
+		ingest_release(ingest);
+}
+
+static struct uuid new_session_id(uint16_t partition)
+{
+	uint64_t low;
+
+	randombytes_buf(&low, sizeof low);
+	return uuid_numbered(clock_wall_ms(), (low & ~(uint64_t)(PARTITIONS - 1)) | partition);
+}
+
+static void ask_router(struct ingest *ingest, const Raeh__Principal *principal)
+{
+	struct edge *edge = ingest->socket.edge;
+	Router__RouterRequest request = ROUTER__ROUTER_REQUEST__INIT;
+	Router__OpenSession open = ROUTER__OPEN_SESSION__INIT;
+	struct buf buf = { 0 };
+
+	open.session = wire_bytes_of(&ingest->session);
+	open.device_model_id = ingest->model_id;
+	open.device_id = ingest->device_id;
+	open.edge_slot = edge->settings.slot;
+	open.edge_incarnation = wire_bytes_of(&edge->incarnation);
+	request.principal = (Raeh__Principal *)principal;
+	request.command_case = ROUTER__ROUTER_REQUEST__COMMAND_OPEN_SESSION;
+	request.open_session = &open;
+	ingest->asking = true;
+	bus_request(edge->bus, "router", wire_pack(&buf, &request.base), ROUTER_MS, on_router,
+		    ingest);
+	buf_free(&buf);
+}
+
+static bool has_control(const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+		if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
+			return true;
+	return false;
+}
+
+static const char *device_fault(const struct ingest *ingest)
+{
+	if (ingest->device_err == ERR_NOT_FOUND)
+		return "device_id: required, 1 to 128 bytes of UTF-8";
+	if (ingest->device_err == ERR_LIMIT)
+		return "device_id: expected at most 128 bytes";
+	if (ingest->device_err != OK || !utf8_valid(ingest->device_id, strlen(ingest->device_id)) ||
+	    has_control(ingest->device_id))
+		return "device_id: expected UTF-8 without control characters";
+	return ingest->device_id[0] ? NULL : "device_id: required, 1 to 128 bytes of UTF-8";
+}
+
+static const char *model_fault(const struct ingest *ingest, struct uuid *ret)
+{
+	if (ingest->model_err == ERR_NOT_FOUND || !ingest->model_id[0])
+		return "device_model_id: required, the UUID of a device model";
+	if (ingest->model_err != OK || !uuid_parse(ingest->model_id, ret))
+		return "device_model_id: expected a UUID";
+	return NULL;
+}
+
+static void admitted(struct socket *socket)
+{
+	struct ingest *ingest = ingest_of(socket);
+	const Raeh__Principal *principal = grant_principal(&socket->user);
+	struct uuid model;
+	const char *fault;
+
+	if (!socket_has_scope(socket, SCOPE_INGEST))
+		return;
+	if (principal->device_id && strcmp(principal->device_id, ingest->device_id) != 0) {
+		socket_end(socket, 4001, "the API key is bound to another device");
+		return;
+	}
+	fault = device_fault(ingest);
+	if (!fault)
+		fault = model_fault(ingest, &model);
+	if (fault) {
+		socket_end(socket, 4004, fault);
+		return;
+	}
+	MUST(wire_id(principal->account, &ingest->account)); /* checked with the verdict */
+	ingest->session =
+		new_session_id(partition_of(&ingest->account, &model, ingest->device_id));
+	uuid_text(&model, ingest->model_id);
+	ask_router(ingest, principal);
+}
+
+static void on_open_timeout(void *ctx)
+{
+	struct ingest *ingest = ctx;
+
+	socket_end(&ingest->socket, 1013, AWAY);
+}
+
+/* ---- frames ---- */
+
+static void refuse_frame(struct ingest *ingest, int code, const char *why)
+{
+	ingest->socket.edge->metrics.frames_refused_total++;
+	socket_end(&ingest->socket, code, why);
+}
+
+static void message(struct socket *socket, bool binary, struct bytes message)
+{
+	struct ingest *ingest = ingest_of(socket);
+	struct edge *edge = socket->edge;
+	size_t n_slots;
+	char why[124];
+	int code;
+
+	if (!binary) {
+		refuse_frame(ingest, 1003, "text message: frames are binary messages");
+		return;
+	}
+	MUST(ingest->open); /* reading is stopped before */
+	Raeh__Slot **slots = slots_of(ingest, &n_slots);
+
+	code = frame_refusal(message, slots, n_slots, why);
+	if (code != 0) {
+		refuse_frame(ingest, code, why);
+		return;
+	}
+	if (!grant_take_frames(&socket->user, 1)) {
+		refuse_frame(ingest, 4029, "rate limit of the API key exceeded: frames per second");
+		return;
+	}
+	ingest->active_ms = clock_boot_ms();
+	edge->metrics.frames_total++;
+	edge->metrics.frame_bytes_total += message.len;
+	stream_add(ingest->stream, message);
+	if (stream_full(ingest->stream)) {
+		edge->metrics.backpressure_total++;
+		pause_reading(ingest, true);
+	}
+}
+
+/* ---- the end ---- */
+
+static void ended(struct socket *socket, int code, const char *reason)
+{
+	struct ingest *ingest = ingest_of(socket);
+
+	socket->edge->metrics.sockets_ingest--;
+	ingest->code = code;
+	ingest->reason = xstrdup(reason);
+	if (ingest->stream)
+		stream_close(TAKE(ingest->stream), code, reason, clock_wall_ms());
+	wire_free(TAKE(ingest->manifest));
+}
+
+static void free_socket(struct socket *socket)
+{
+	struct ingest *ingest = ingest_of(socket);
+
+	if (ingest->asking)
+		list_append(&socket->edge->unopened, &socket->link);
+	else
+		ingest_release(ingest);
+}
+
+static const struct socket_ops ingest_ops = {
+	.admitted = admitted,
+	.message = message,
+	.ended = ended,
+	.free = free_socket,
+};
+
+void ingest_free_unopened(struct edge *edge)
+{
+	while (!list_empty(&edge->unopened))
+		ingest_release(ingest_of(
+			LIST_OWNER(list_first(&edge->unopened), struct socket, link)));
+}
+
+void ingest_superseded(struct edge *edge, const struct uuid *session)
+{
+	struct stream *stream = stream_find(edge->uplinks, session);
+	struct ingest *ingest = stream ? stream_owner(stream) : NULL;
+
+	if (ingest)
+		socket_end(&ingest->socket, 4009, SUPERSEDED);
+}
+
+void ingest_open(struct edge *edge, struct conn *conn, const struct net_request *request)
+{
+	struct ingest *ingest = xcalloc(1, sizeof *ingest);
+	char text[DEVICE_ID_MAX + 1] = "";
+
+	ingest->device_err = query_get(request->query, "device_id", text, sizeof text);
+	ingest->device_id = xstrdup(ingest->device_err == OK ? text : "");
+	text[0] = '\0';
+	ingest->model_err = query_get(request->query, "device_model_id", text, sizeof text);
+	/* Room for the canonical form. */
+	ingest->model_id = xcalloc(1, UUID_TEXT > sizeof text ? UUID_TEXT : sizeof text);
+	(void)snprintf(ingest->model_id, sizeof text, "%s", ingest->model_err == OK ? text : "");
+	ingest->paused = true;
+	edge->metrics.sockets_ingest++;
+	net_pause(conn, true);
+	timer_set(edge->loop, &ingest->socket.timer, INGEST_OPEN_MS, on_open_timeout, ingest);
+	socket_open(&ingest->socket, &ingest_ops, edge, conn, request);
+}

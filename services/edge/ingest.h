@@ -1,0 +1,27 @@
+/*
+ * ingest - one device's socket, /stream/ingest (CONTRACT §3).
+ *
+ *     key asked ──► query checked ──► router: OpenSession ──► publisher: item 0 durable
+ *        4001          4004              4004, 1013              handshake, then frames
+ *
+ * Reading is stopped until the handshake message is out, so that eager firmware is not
+ * rejected, and while what is unacknowledged is at its bound (backpressure); after
+ * INGEST_PAUSE_MOST_MS of that the device is told 1013.
+ */
+#ifndef EDGE_INGEST_H
+#define EDGE_INGEST_H
+
+#include "services/edge/edge.h"
+
+#define INGEST_OPEN_MS       9000  /* from the upgrade to the handshake message */
+#define INGEST_PAUSE_MOST_MS 60000
+
+void ingest_open(struct edge *edge, struct conn *conn, const struct net_request *request);
+
+/* A newer connection of the device took over (router's word). Unknown: nothing. */
+void ingest_superseded(struct edge *edge, const struct uuid *session);
+
+/* Those whose socket went while the router was asked. */
+void ingest_free_unopened(struct edge *edge);
+
+#endif

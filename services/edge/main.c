@@ -1,0 +1,106 @@
+/*
+ * edge - accepts the sockets of devices and apps; keeps nothing.
+ *
+ *     devices, apps ──ws, http──► edge ──bus──► auth, router, publisher-<n>
+ *
+ * This file only assembles: settings, the slot's lock, listening sockets, the actor, net.
+ */
+#include "common/log.h"
+#include "common/process.h"
+#include "services/edge/edge.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+struct settings {
+	const char *tls_cert, *tls_key;
+	int64_t slot, listen_fd, publishers, idle_timeout_s, max_message_bytes, max_conns;
+	bool echo, behind_proxy;
+};
+
+/* Held for the life of the process: whoever holds it knows that the edge before is dead. */
+static bool lock_slot(const struct process *process, int64_t slot)
+{
+	char *path = xasprintf("%s/run/edge-%d.lock", process->data, (int)slot);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	bool held = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+
+	if (!held)
+		log_error("slot-taken", "path=%s", path);
+	mem_free(path);
+	return held;
+}
+
+static void on_stop(void *ctx)
+{
+	edge_drain(ctx);
+}
+
+static int run(struct process *process, const struct settings *set)
+{
+	const struct edge_settings edge_settings = {
+		.slot = (uint32_t)set->slot,
+		.publishers = (unsigned)set->publishers,
+		.idle_timeout_ms = set->idle_timeout_s * 1000,
+		.holds_slot_lock = true,
+	};
+	const int listen_fd = (int)set->listen_fd;
+	const struct net_config config = {
+		.listen_fds = &listen_fd,
+		.n_listen_fds = 1,
+		.tls_cert = set->tls_cert,
+		.tls_key = set->tls_key,
+		.max_message_bytes = (size_t)set->max_message_bytes,
+		.max_conns = (size_t)set->max_conns,
+		.echo = set->echo,
+		.behind_proxy = set->behind_proxy,
+	};
+	AUTO(edge_free) struct edge *edge = edge_new(&edge_settings, process->loop, process->bus);
+	AUTO(net_free) struct net *net = NULL;
+	char why[256];
+
+	if (!edge)
+		return EXIT_FAILURE;
+	if (net_open(&config, process->loop, &edge_net_events, edge, why, &net) != OK) {
+		log_error("net", "why=\"%s\"", why);
+		return EXIT_FAILURE;
+	}
+	edge_set_net(edge, net);
+	loop_on_signal(process->loop, SIGTERM, on_stop, edge);
+	loop_on_signal(process->loop, SIGINT, on_stop, edge);
+	log_info("started", "slot=%d publishers=%d", (int)set->slot, (int)set->publishers);
+	net_run(net);
+	log_info("stopped", "slot=%d", (int)set->slot);
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings set;
+	const struct config_item items[] = {
+		{ "slot", CONFIG_INT, &set.slot, "0", 0, 255, "which edge of this installation" },
+		{ "listen-fd", CONFIG_INT, &set.listen_fd, "3", 0, 65535, "inherited listening socket" },
+		{ "publishers", CONFIG_INT, &set.publishers, "1", 1, 64, "publishers that run" },
+		{ "idle-timeout-s", CONFIG_INT, &set.idle_timeout_s, "60", 1, 86400, "close an ingest socket without frames after this" },
+		{ "max-message-bytes", CONFIG_INT, &set.max_message_bytes, "1048576", 1024, 1048576, "largest WebSocket message" },
+		{ "max-conns", CONFIG_INT, &set.max_conns, "19000", 16, 1000000, "sockets at once" },
+		{ "tls-cert", CONFIG_TEXT, &set.tls_cert, NULL, 0, 0, "PEM file" },
+		{ "tls-key", CONFIG_TEXT, &set.tls_key, NULL, 0, 0, "PEM file" },
+		{ "echo", CONFIG_FLAG, &set.echo, NULL, 0, 0, "offer an authenticated /echo WebSocket" },
+		{ "behind-proxy", CONFIG_FLAG, &set.behind_proxy, NULL, 0, 0, "trust X-Forwarded-For" },
+		{ 0 },
+	};
+	struct process process = { 0 };
+	int status = process_start(&process, "edge", items, argc, argv);
+
+	if (status >= 0)
+		return status;
+	if (!lock_slot(&process, set.slot))
+		return EXIT_FAILURE;
+	status = run(&process, &set);
+	process_done(&process);
+	return status;
+}

@@ -1,0 +1,45 @@
+/*
+ * rest - HTTP requests into commands of the services, their replies into JSON.
+ *
+ * One row a route (rest_routes.c): method, path, scope, service, command, result, status.
+ * Nothing here knows a command's fields: the JSON, the query and the path go into the
+ * protobuf message by its descriptor, and the service that owns the command judges them.
+ */
+#ifndef EDGE_REST_H
+#define EDGE_REST_H
+
+#include "services/edge/edge.h"
+
+#define REST_SERVICE_MS  5000 /* deadline of a command                  */
+#define REST_PATH_PARAMS 2
+
+enum rest_service { REST_AUTH, REST_ROUTER, REST_PUBLISHER /* by the session id */, REST_PUBLISHERS };
+
+struct rest_route {
+	const char *method, *path; /* "/v1/sessions/{id}/insights"           */
+	uint32_t scope;            /* one bit of enum scope                  */
+	enum rest_service service;
+	const char *command;       /* field of the service's request `oneof` */
+	const char *result;        /* field of its reply `oneof`             */
+	int status;                /* of success; 204: no body               */
+};
+
+extern const struct rest_route rest_routes[];
+extern const size_t rest_route_count;
+
+/* A path parameter, borrowed from the path. */
+struct rest_param {
+	const char *name; /* points into the route: "id}" … */
+	size_t name_len;
+	const char *value;
+	size_t len;
+};
+/* True when the path is of this route's form; fills up to REST_PATH_PARAMS. */
+bool rest_path_matches(const char *pattern, const char *path, struct rest_param *ret, size_t *ret_n);
+
+void rest_request(struct edge *edge, struct conn *conn, const struct net_request *request);
+/* The client is gone. */
+void rest_gone(struct edge *edge, struct conn *conn);
+void rest_free_all(struct edge *edge);
+
+#endif

@@ -1,0 +1,44 @@
+#include "services/edge/rest.h"
+
+#include "common/principal.h"
+
+#include <string.h>
+
+const struct rest_route rest_routes[] = {
+	{ "POST", "/v1/device-models", SCOPE_WRITE, REST_ROUTER, "create_model", "model", 201 },
+	{ "GET", "/v1/device-models", SCOPE_READ, REST_ROUTER, "list_models", "models", 200 },
+	{ "GET", "/v1/device-models/{id}", SCOPE_READ, REST_ROUTER, "get_model", "model", 200 },
+	{ "DELETE", "/v1/device-models/{id}", SCOPE_WRITE, REST_ROUTER, "delete_model", "done", 204 },
+	{ "GET", "/v1/sessions", SCOPE_READ, REST_ROUTER, "list_sessions", "sessions", 200 },
+	{ "GET", "/v1/sessions/{id}", SCOPE_READ, REST_PUBLISHER, "get_session", "session", 200 },
+	{ "GET", "/v1/sessions/{id}/insights", SCOPE_READ, REST_PUBLISHER, "session_insights",
+	  "insights", 200 },
+	{ "GET", "/v1/insights", SCOPE_READ, REST_PUBLISHERS, "list_insights", "insights", 200 },
+};
+const size_t rest_route_count = ARRAY_LEN(rest_routes);
+
+bool rest_path_matches(const char *pattern, const char *path, struct rest_param *ret, size_t *ret_n)
+{
+	size_t n = 0;
+
+	while (*pattern) {
+		size_t len;
+
+		if (*pattern != '{') {
+			if (*pattern++ != *path++)
+				return false;
+			continue;
+		}
+		len = strcspn(path, "/");
+		if (len == 0 || n == REST_PATH_PARAMS)
+			return false;
+		ret[n].name = pattern + 1;
+		ret[n].name_len = strcspn(pattern + 1, "}");
+		ret[n].value = path;
+		ret[n++].len = len;
+		pattern += strcspn(pattern, "}") + 1;
+		path += len;
+	}
+	*ret_n = n;
+	return *path == '\0';
+}

@@ -1,0 +1,115 @@
+#include "services/edge/socket.h"
+
+#include "common/principal.h"
+#include "services/edge/credential.h"
+
+#include <sodium.h>
+#include <stdio.h>
+
+static struct socket *socket_of(struct grant_user *user)
+{
+	return (struct socket *)((char *)user - offsetof(struct socket, user));
+}
+
+static void end(struct socket *socket, int code, const char *reason)
+{
+	if (socket->over)
+		return;
+	socket->over = true;
+	timer_stop(socket->edge->loop, &socket->timer);
+	grant_leave(socket->edge->grants, &socket->user);
+	list_remove(&socket->link);
+	socket->ops->ended(socket, code, reason);
+}
+
+void socket_end(struct socket *socket, int code, const char *reason)
+{
+	if (socket->over)
+		return;
+	end(socket, code, reason);
+	net_close(socket->conn, code, reason);
+}
+
+void socket_kill(struct socket *socket, int code, const char *reason)
+{
+	if (socket->over)
+		return;
+	end(socket, code, reason);
+	net_close_now(socket->conn, code, reason);
+}
+
+static void on_answer(struct grant_user *user, enum err err, const char *why)
+{
+	struct socket *socket = socket_of(user);
+
+	if (err == OK) {
+		socket->admitted = true;
+		socket->ops->admitted(socket);
+		return;
+	}
+	socket->edge->metrics.refused_total++;
+	if (err == ERR_DENIED)
+		socket_end(socket, 4001, why);
+	else
+		socket_end(socket, 1013, "authentication is away: reconnect later");
+}
+
+static void on_dead(struct grant_user *user, const char *why)
+{
+	struct socket *socket = socket_of(user);
+
+	socket->edge->metrics.revoked_sockets_total++;
+	socket_kill(socket, 4001, why);
+}
+
+void socket_open(struct socket *socket, const struct socket_ops *ops, struct edge *edge,
+		 struct conn *conn, const struct net_request *request)
+{
+	char credential[CREDENTIAL_MAX + 1], why[124];
+
+	socket->ops = ops;
+	socket->edge = edge;
+	socket->conn = conn;
+	socket->user.kind = conn_endpoint(conn);
+	socket->user.on_answer = on_answer;
+	socket->user.on_dead = on_dead;
+	conn_set_user(conn, socket);
+	list_append(&edge->sockets, &socket->link);
+	if (edge->draining) {
+		socket_end(socket, 1001, "the server is going away: reconnect at once");
+		return;
+	}
+	if (credential_find(request, credential, why) != CREDENTIAL_GOOD) {
+		edge->metrics.refused_total++;
+		socket_end(socket, 4001, why);
+		return;
+	}
+	grant_enter(edge->grants, credential, &socket->user);
+	sodium_memzero(credential, sizeof credential);
+}
+
+void socket_message(struct socket *socket, bool binary, struct bytes message)
+{
+	if (!socket->over)
+		socket->ops->message(socket, binary, message);
+}
+
+void socket_gone(struct socket *socket, int code, const char *reason)
+{
+	end(socket, code, reason);
+	socket->conn = NULL;
+	socket->ops->free(socket);
+}
+
+bool socket_has_scope(struct socket *socket, uint32_t scope)
+{
+	const Raeh__Principal *principal = grant_principal(&socket->user);
+	char why[124];
+
+	if (principal && (principal->scopes & scope) == scope)
+		return true;
+	socket->edge->metrics.refused_total++;
+	(void)snprintf(why, sizeof why, "the API key lacks the scope %s", scope_name(scope));
+	socket_end(socket, 4001, why);
+	return false;
+}

@@ -1,0 +1,50 @@
+/*
+ * socket - what every WebSocket of the edge shares: its key, its end.
+ *
+ * The end happens once: ended() is called when we decide to close, when the key dies, or
+ * when the peer is gone, whichever is first; free() when net is done with the conn.
+ */
+#ifndef EDGE_SOCKET_H
+#define EDGE_SOCKET_H
+
+#include "services/edge/edge.h"
+
+struct socket;
+
+struct socket_ops {
+	/* The key is good: go on. */
+	void (*admitted)(struct socket *socket);
+	void (*message)(struct socket *socket, bool binary, struct bytes message);
+	/* Once: nothing of this socket counts from now on. */
+	void (*ended)(struct socket *socket, int code, const char *reason);
+	/* The conn is gone, ended() was called before. Frees the socket. */
+	void (*free)(struct socket *socket);
+};
+
+struct socket {
+	const struct socket_ops *ops;
+	struct edge *edge;
+	struct conn *conn; /* NULL: gone */
+	struct grant_user user;
+	struct list link;
+	struct timer timer; /* the owner's */
+	bool over, admitted;
+};
+
+/* Enters it under the credential of the request, or closes it with 4001. */
+void socket_open(struct socket *socket, const struct socket_ops *ops, struct edge *edge,
+		 struct conn *conn, const struct net_request *request);
+
+/* Close frame behind what is queued. */
+void socket_end(struct socket *socket, int code, const char *reason);
+/* What is queued is dropped. */
+void socket_kill(struct socket *socket, int code, const char *reason);
+
+/* From net. */
+void socket_message(struct socket *socket, bool binary, struct bytes message);
+void socket_gone(struct socket *socket, int code, const char *reason);
+
+/* The key has the right, or the socket is closed with 4001 and a sentence. */
+bool socket_has_scope(struct socket *socket, uint32_t scope);
+
+#endif

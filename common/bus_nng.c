@@ -10,6 +10,7 @@
  *     request   | id |  body               answer   | id |  body
  *                                          error    | err | id |
  */
+#include "common/bus_engines.h"
 #include "common/bus_requests.h"
 #include "common/bus_sockets.h"
 
@@ -356,7 +357,7 @@ static const struct bus_ops ops = {
 	close_bus, serve, reply, drop, request, publish, subscribe, why
 };
 
-enum err bus_open(struct loop *loop, const struct bus_config *config, struct bus **ret)
+enum err bus_nng_open(struct loop *loop, const struct bus_config *config, struct bus **ret)
 {
 	struct nng_bus *bus = xcalloc(1, sizeof *bus);
 	enum err err;

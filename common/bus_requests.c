@@ -125,6 +125,14 @@ static void resend_due(void *self)
 		timer_set(requests->loop, &requests->resend, next - now, resend_due, requests);
 }
 
+void bus_requests_again(struct bus_requests *requests)
+{
+	for (size_t i = 0; i < BUS_MAX_IN_AIR; i++)
+		if (requests->air[i])
+			requests->air[i]->resend_ms = 0;
+	resend_due(requests);
+}
+
 static void send_first(struct bus_requests *requests, struct request *request, size_t slot)
 {
 	int64_t wait_ms = BUS_RESEND_MS;

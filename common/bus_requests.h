@@ -26,6 +26,9 @@ AUTO_FREE(struct bus_requests, bus_requests_free)
 void bus_requests_add(struct bus_requests *requests, struct bytes body, int64_t deadline_ms,
                       bus_reply_fn *fn, void *ctx);
 
+/* A new connection: what was in the air is sent again at once. */
+void bus_requests_again(struct bus_requests *requests);
+
 /* Of an id that nobody waits for (answered before, or too late) it does nothing. */
 void bus_requests_answer(struct bus_requests *requests, uint32_t id, enum err err,
                          struct bytes reply);

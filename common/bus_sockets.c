@@ -1,8 +1,7 @@
 #include "common/bus_sockets.h"
+#include "common/bus_engines.h"
 #include "common/log.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <nng/protocol/pubsub0/pub.h>
 #include <nng/protocol/pubsub0/sub.h>
 #include <nng/protocol/reqrep0/rep.h>
@@ -10,9 +9,7 @@
 #include <nng/supplemental/tls/tls.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #define QUEUE            8192 /* messages in nng's buffers: the most that it allows */
 #define RECONNECT_MIN_MS 20
@@ -318,28 +315,6 @@ static void heal(void *self)
 
 /* ---- the whole ---- */
 
-/* Ours alone: made so, or tightened. */
-static enum err own_directory(const char *path)
-{
-	struct stat stat;
-	enum err err = OK;
-	int fd;
-
-	if (mkdir(path, 0700) != 0 && errno != EEXIST)
-		return errno == EACCES ? ERR_DENIED : ERR_IO;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == EACCES ? ERR_DENIED : ERR_IO;
-	if (fstat(fd, &stat) != 0)
-		err = ERR_IO;
-	else if (stat.st_uid != geteuid())
-		err = ERR_DENIED;
-	else if ((stat.st_mode & 077) != 0 && fchmod(fd, 0700) != 0)
-		err = ERR_IO;
-	(void)close(fd);
-	return err;
-}
-
 static char *copy(const char *text)
 {
 	return text ? xstrdup(text) : NULL;
@@ -353,7 +328,7 @@ enum err bus_sockets_init(struct bus_sockets *sockets, struct loop *loop,
 	if (config->hosts ? !config->tls_ca || !config->tls_cert_key : !config->directory)
 		return ERR_MALFORMED;
 	if (!config->hosts)
-		err = own_directory(config->directory);
+		err = bus_own_directory(config->directory);
 	if (err != OK)
 		return err;
 	*sockets = (struct bus_sockets){ .loop = loop };

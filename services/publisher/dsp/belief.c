@@ -2,76 +2,71 @@
 
 #include <math.h>
 
-#define MODE_WIDTH 4 /* bpm each side that belong to one peak of the belief */
-
-struct belief belief_new(void)
+void belief_reset(float *p, size_t n)
 {
-	struct belief belief;
-
-	for (size_t h = 0; h < BELIEF_STATES; h++)
-		belief.p[h] = 1.0f / BELIEF_STATES;
-	return belief;
+	for (size_t h = 0; h < n; h++)
+		p[h] = 1 / (float)n;
 }
 
-/* Two passes of a one-pole smoother, forwards and back, are the convolution with
- * a Laplace kernel: two operations a state instead of a row of moves. */
-static void spread(float *p, float scale_bpm)
+/* A one-pole smoother run forwards and back is the convolution with a Laplace
+ * kernel: two operations a state instead of a row of moves. */
+static void spread(float *p, size_t n, float scale)
 {
-	float keep = expf(-1 / scale_bpm);
-	float sum = 0;
+	float keep = expf(-1 / scale), sum = 0;
 
-	for (size_t h = 0; h < BELIEF_STATES; h++)
+	for (size_t h = 0; h < n; h++)
 		p[h] = sum = keep * sum + (1 - keep) * p[h];
 	sum = 0;
-	for (size_t h = BELIEF_STATES; h-- > 0;)
+	for (size_t h = n; h-- > 0;)
 		p[h] = sum = keep * sum + (1 - keep) * p[h];
 }
 
-static void normalise(float *p)
+static void normalise(float *p, size_t n)
 {
 	float sum = 0;
 
-	for (size_t h = 0; h < BELIEF_STATES; h++)
+	for (size_t h = 0; h < n; h++)
 		sum += p[h];
-	for (size_t h = 0; h < BELIEF_STATES; h++)
+	if (!(sum > 0)) {
+		belief_reset(p, n);
+		return;
+	}
+	for (size_t h = 0; h < n; h++)
 		p[h] /= sum;
 }
 
-void belief_update(struct belief *belief, float scale_bpm, float restart, const float *likelihood)
+void belief_update(float *p, size_t n, float scale, float restart, const float *likelihood)
 {
-	spread(belief->p, scale_bpm);
-	normalise(belief->p);
-	for (size_t h = 0; h < BELIEF_STATES; h++)
-		belief->p[h] =
-		        ((1 - restart) * belief->p[h] + restart / BELIEF_STATES) * likelihood[h];
-	normalise(belief->p);
+	spread(p, n, scale);
+	normalise(p, n);
+	for (size_t h = 0; h < n; h++)
+		p[h] = ((1 - restart) * p[h] + restart / (float)n) * likelihood[h];
+	normalise(p, n);
 }
 
-float belief_mode(const struct belief *belief)
+float belief_mode(const float *p, size_t n, size_t width)
 {
-	size_t mode = 0;
+	size_t mode = 0, first, last;
 	float sum = 0, moment = 0;
 
-	for (size_t h = 1; h < BELIEF_STATES; h++)
-		if (belief->p[h] > belief->p[mode])
+	for (size_t h = 1; h < n; h++)
+		if (p[h] > p[mode])
 			mode = h;
-	for (int d = -MODE_WIDTH; d <= MODE_WIDTH; d++) {
-		int h = (int)mode + d;
-
-		if (h < 0 || h >= BELIEF_STATES)
-			continue;
-		sum += belief->p[h];
-		moment += belief->p[h] * (float)d;
+	first = mode > width ? mode - width : 0;
+	last = mode + width < n ? mode + width : n - 1;
+	for (size_t h = first; h <= last; h++) {
+		sum += p[h];
+		moment += p[h] * (float)h;
 	}
-	return BELIEF_MIN_BPM + (float)mode + moment / sum;
+	return moment / sum;
 }
 
-float belief_mass(const struct belief *belief, float bpm, float width)
+float belief_mass(const float *p, size_t n, float place, float width)
 {
 	float mass = 0;
 
-	for (size_t h = 0; h < BELIEF_STATES; h++)
-		if (fabsf((float)(BELIEF_MIN_BPM + h) - bpm) <= width)
-			mass += belief->p[h];
+	for (size_t h = 0; h < n; h++)
+		if (fabsf((float)h - place) <= width)
+			mass += p[h];
 	return mass;
 }

@@ -1,5 +1,6 @@
 #include "services/publisher/dsp/heart.h"
 
+#include "services/publisher/dsp/belief.h"
 #include "services/publisher/dsp/cancel.h"
 #include "services/publisher/dsp/front.h"
 #include "services/publisher/dsp/motion.h"
@@ -27,11 +28,15 @@
 #define GREEN_LEAST  0.001f
 #define NEAR         0.08f /* beats within 8 % of the mode mean the same rate */
 #define DRAW         0.7f  /* share of the beats' rate in the answer, at full trust */
+#define MODE_MEAN    4     /* bpm each side that belong to one peak of the belief */
 #define MODE_WIDTH   5.0f  /* bpm: the tolerance within which a rate is called right */
 
 struct heart heart_new(void)
 {
-	return (struct heart){ .belief = belief_new() };
+	struct heart heart = { .activity = 0 };
+
+	belief_reset(heart.belief, HEART_RATES);
+	return heart;
 }
 
 static void add_scaled(float *power, float weight, float *sum)
@@ -88,16 +93,16 @@ static bool likelihood(const struct heart_window *window, const float *light, fl
 {
 	float most = 0;
 
-	for (size_t h = 0; h < BELIEF_STATES; h++) {
-		float bin = (float)(BELIEF_MIN_BPM + h) / 60 / BIN_HZ;
+	for (size_t h = 0; h < HEART_RATES; h++) {
+		float bin = (float)(HEART_MIN_BPM + h) / 60 / BIN_HZ;
 		float first = spectrum_at(light, BINS, bin);
 		float second = spectrum_at(light, BINS, 2 * bin);
 
 		ret[h] = first + fminf(SECOND_MOST * first, second);
 		most = fmaxf(most, ret[h]);
 	}
-	for (size_t h = 0; most > 0 && h < BELIEF_STATES; h++) {
-		float bpm = (float)(BELIEF_MIN_BPM + h);
+	for (size_t h = 0; most > 0 && h < HEART_RATES; h++) {
+		float bpm = (float)(HEART_MIN_BPM + h);
 		float vote = expf(-fabsf(bpm - window->beats_bpm) / VOTE_BPM);
 
 		ret[h] = (ret[h] / most + FLOOR + VOTE * window->beats_trust * vote) *
@@ -123,19 +128,20 @@ static float concentration(const float *light, float bpm)
 
 struct heart_rate heart_update(struct heart *heart, const struct heart_window *window)
 {
-	float light[BINS], chance[BELIEF_STATES];
-	float level = motion_level(window->sway);
+	float light[BINS], chance[HEART_RATES];
+	float level = motion_level(window->sway), mode;
 	struct heart_rate rate = { 0 };
 
 	heart->activity += HEART_STEP_S / ACTIVITY_S * (level - heart->activity);
 	light_spectrum(window, level, light);
 	if (!likelihood(window, light, heart->activity, chance))
 		return rate;
-	belief_update(&heart->belief, MOVE_REST + (MOVE_ACTIVE - MOVE_REST) * level, RESTART,
-	              chance);
-	rate.bpm = belief_mode(&heart->belief);
-	rate.quality =
-	        belief_mass(&heart->belief, rate.bpm, MODE_WIDTH) * concentration(light, rate.bpm);
+	belief_update(heart->belief, HEART_RATES, MOVE_REST + (MOVE_ACTIVE - MOVE_REST) * level,
+	              RESTART, chance);
+	mode = belief_mode(heart->belief, HEART_RATES, MODE_MEAN);
+	rate.bpm = HEART_MIN_BPM + mode;
+	rate.quality = belief_mass(heart->belief, HEART_RATES, mode, MODE_WIDTH) *
+	               concentration(light, rate.bpm);
 	if (fabsf(window->beats_bpm - rate.bpm) < NEAR * rate.bpm)
 		rate.bpm += DRAW * window->beats_trust * (window->beats_bpm - rate.bpm);
 	return rate;

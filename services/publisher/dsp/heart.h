@@ -19,17 +19,20 @@
 #ifndef PUBLISHER_DSP_HEART_H
 #define PUBLISHER_DSP_HEART_H
 
-#include "services/publisher/dsp/belief.h"
-
 #include <stdbool.h>
+#include <stddef.h>
 
 #define HEART_STEP_S   2
 #define HEART_WINDOW_S 8 /* references are means of 8 s; two beats at 15 bpm */
 #define HEART_CHANNELS 4
 #define HEART_AXES     3
 
+/* The grid of rates: 30 to 220 bpm. */
+#define HEART_MIN_BPM 30
+#define HEART_RATES   191
+
 struct heart {
-	struct belief belief;
+	float belief[HEART_RATES];
 	float activity; /* motion level over the last ACTIVITY_S */
 };
 

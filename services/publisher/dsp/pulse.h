@@ -29,6 +29,7 @@ struct pulse {
 	float dc[PULSE_WAVE_S];
 	uint32_t valid[PULSE_LEVEL_S];
 	float steepness; /* running sum of d^3 / (sum d^2)^1.5 */
+	float trust;     /* in its beats, over the last BREATH_WINDOW_S or so; 0..1 */
 	struct beats beats;
 };
 

@@ -1,7 +1,6 @@
 #include "services/publisher/dsp/vitals.h"
 
 #include "common/mem.h"
-#include "services/publisher/dsp/breath.h"
 #include "services/publisher/dsp/hrv.h"
 #include "services/publisher/dsp/motion.h"
 #include "services/publisher/dsp/oxygen.h"
@@ -39,6 +38,7 @@ void vitals_init(struct vitals *vitals, size_t channels, bool has_limb)
 	vitals->channels = (uint32_t)channels;
 	vitals->has_limb = has_limb;
 	vitals->heart = heart_new();
+	vitals->breath = breath_new();
 	for (size_t a = 0; a < HEART_AXES; a++)
 		vitals->limb.highpass[a] = biquad_highpass(HIGHPASS_HZ, FRONT_HZ);
 	for (size_t c = 0; c < channels; c++)
@@ -153,14 +153,13 @@ static void on_heart(struct vitals *vitals, const struct sink *sink)
 		                  confidence(vitals, HEART_WINDOW_S, fill, rate.quality) });
 }
 
-/* The channel to read beats from: the first with the most samples. */
+/* The channel whose beats have been best for a while. */
 static struct pulse *beat_channel(struct vitals *vitals)
 {
 	struct pulse *best = &vitals->pulse[0];
 
 	for (size_t c = 1; c < vitals->channels; c++)
-		if (pulse_valid(vitals->pulse[c].valid, BREATH_WINDOW_S) >
-		    pulse_valid(best->valid, BREATH_WINDOW_S) * (1 / MUCH_WORSE))
+		if (vitals->pulse[c].trust > best->trust)
 			best = &vitals->pulse[c];
 	return best;
 }
@@ -169,13 +168,14 @@ static void on_breath(struct vitals *vitals, const struct sink *sink)
 {
 	struct pulse *pulse = beat_channel(vitals);
 	double fill = filled(vitals, pulse->valid, BREATH_WINDOW_S);
+	size_t seconds = (size_t)span_s(vitals, BREATH_WINDOW_S);
 	struct breath_rate rate;
 
-	if (fill < LEAST_FILLED || span_s(vitals, BREATH_WINDOW_S) < BREATH_FIRST_S)
+	if (fill < LEAST_FILLED || seconds < BREATH_FIRST_S)
 		return;
-	rate = breath_estimate(&pulse->beats,
-	                       pulse->level + PULSE_LEVEL - BREATH_WINDOW_S * BREATH_HZ,
-	                       (double)vitals->second, vitals->heart_bpm);
+	rate = breath_update(&vitals->breath, &pulse->beats,
+	                     pulse->level + PULSE_LEVEL - seconds * BREATH_HZ, seconds,
+	                     (double)vitals->second, vitals->heart_bpm);
 	if (rate.per_min > 0)
 		answer(sink, VITAL_RR,
 		       (float[]){ rate.per_min,
@@ -278,6 +278,7 @@ static void find_beats(struct vitals *vitals)
 		beats_keep(&pulse->beats, &peaks, count, (double)vitals->second);
 		beats_forget(&pulse->beats, (double)(vitals->second - PULSE_LEVEL_S));
 		trust = still * trust_in(&peaks);
+		pulse->trust += TRUST_SHARE * (trust - pulse->trust);
 		if (trust > vitals->beats_trust) {
 			vitals->beats_trust = trust;
 			vitals->beats_bpm = peaks.bpm;

@@ -15,6 +15,7 @@
 #ifndef PUBLISHER_DSP_VITALS_H
 #define PUBLISHER_DSP_VITALS_H
 
+#include "services/publisher/dsp/breath.h"
 #include "services/publisher/dsp/heart.h"
 #include "services/publisher/dsp/pulse.h"
 
@@ -45,6 +46,7 @@ struct vitals {
 	float heart_trust;            /* mean quality of the last minute's heart rates */
 	float heart_bpm;              /* last answer, 0: none yet */
 	struct heart heart;
+	struct breath breath;
 	struct limb limb;
 	struct pulse pulse[]; /* channels */
 };

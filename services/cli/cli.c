@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,7 +144,7 @@ int cli_dispatch(const struct command *commands, const char *program, int argc, 
 
 static void help(const struct command *self, const struct config_item *items)
 {
-	(void)printf("usage: raeh %s\n\n%s\n\n", self->words, self->help);
+	(void)printf("usage: raeh %s\n\n%s\n\n", self->words, self->help ? self->help : "");
 	config_help(items);
 	if (self->more)
 		(void)printf("\n%s\n", self->more);
@@ -177,4 +178,14 @@ char *cli_own_directory(void)
 		return NULL;
 	*slash = '\0';
 	return xstrdup(path);
+}
+
+void cli_on_stop(struct loop *loop, loop_fn *fn, void *ctx)
+{
+	struct sigaction on_int;
+
+	loop_on_signal(loop, SIGTERM, fn, ctx);
+	MUST(sigaction(SIGINT, NULL, &on_int) == 0);
+	if (on_int.sa_handler != SIG_IGN)
+		loop_on_signal(loop, SIGINT, fn, ctx);
 }

@@ -8,6 +8,7 @@
 #define CLI_CLI_H
 
 #include "common/config.h"
+#include "common/loop.h"
 #include "common/mem.h"
 
 enum cli_exit { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
@@ -55,5 +56,11 @@ int watch_run(const struct command *self, int argc, char **argv);
 int analyze_run(const struct command *self, int argc, char **argv);
 int doctor_run(const struct command *self, int argc, char **argv);
 int demo_run(const struct command *self, int argc, char **argv);
+
+/* The recording of the demonstration, in the source tree that directory was built in. */
+char *demo_recording(const char *directory);
+
+/* SIGTERM; and SIGINT unless whoever started us keeps Ctrl-C for himself, by ignoring it. */
+void cli_on_stop(struct loop *loop, loop_fn *fn, void *ctx);
 
 #endif

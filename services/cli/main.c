@@ -36,6 +36,9 @@ static const struct command commands[] = {
 	  "Ctrl-C closes cleanly. Status 1 when the server refuses: its code and reason are printed.",
 	  replay_run, NULL },
 	{ "watch", "watch [options]", "live insights in the terminal", NULL, watch_run, NULL },
+	{ "analyze", "analyze FILE.csv [--meta FILE.json]",
+	  "the insights of a recording as CSV", NULL, analyze_run, NULL },
+	{ "demo", "demo [--data DIR] [--url U]", NULL, NULL, demo_run, NULL },
 	{ 0 },
 };
 /* clang-format on */

@@ -7,7 +7,6 @@
 #include "services/cli/stream.h"
 
 #include <math.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,7 +114,7 @@ static int report(const struct replay *replay)
 		(void)fprintf(stderr, "\r\033[K");
 	if (replay->json)
 		print_json(result, &progress);
-	else
+	else if (!replay->quiet)
 		print_words(result, &progress);
 	if (result->good)
 		return CLI_DONE;
@@ -156,8 +155,7 @@ static int run(struct replay *replay, const struct recording *recording, const c
 	char model_id[UUID_TEXT], why[256];
 
 	replay->events = loop;
-	loop_on_signal(loop, SIGINT, on_stop, replay);
-	loop_on_signal(loop, SIGTERM, on_stop, replay);
+	cli_on_stop(loop, on_stop, replay);
 	web = web_new(loop, replay->client.ca_file);
 	if (!web)
 		return cli_fail("--ca: the file holds no certificate that can be read");
@@ -186,7 +184,7 @@ static int options(const struct command *self, struct replay *replay, int argc, 
 		{ "frame-ms", CONFIG_INT, &replay->frame_ms, "200", 1, 1000,
 		  "signal in one frame" },
 		{ "loop", CONFIG_FLAG, &replay->loop, NULL, 0, 0, "again and again until Ctrl-C" },
-		{ "quiet", CONFIG_FLAG, &replay->quiet, NULL, 0, 0, "no progress" },
+		{ "quiet", CONFIG_FLAG, &replay->quiet, NULL, 0, 0, "neither progress nor summary" },
 		{ "json", CONFIG_FLAG, &replay->json, NULL, 0, 0, "one JSON document at the end" },
 		{ 0 },
 	};

@@ -129,6 +129,8 @@ void stack_start_demo(struct supervisor *supervisor, const struct up_settings *s
 	add(&words, "demo");
 	add_setting(&words, "--data", settings->data);
 	add_setting(&words, "--url", url);
+	if (settings->tls_cert) /* our own certificate, whoever signed it */
+		add_setting(&words, "--ca", settings->tls_cert);
 	child.label = xstrdup("raeh demo");
 	start(supervisor, directory, &words, child);
 }

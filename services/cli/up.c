@@ -142,14 +142,21 @@ static int prepare(struct up *up)
 {
 	char why[256];
 
+	up->directory = cli_own_directory();
+	if (!up->directory)
+		return cli_fail("/proc/self/exe: %s", strerror(errno));
 	if (installation_make(up->settings.data, why) != OK ||
 	    installation_lock(up->settings.data, why) != OK ||
 	    listen_open(&up->settings.address, up->listen_fd, (size_t)up->settings.edges, why) !=
 	            OK)
 		return cli_fail("%s", why);
-	up->directory = cli_own_directory();
-	if (!up->directory)
-		return cli_fail("/proc/self/exe: %s", strerror(errno));
+	if (up->settings.demo) {
+		AUTO_MEM char *recording = demo_recording(up->directory);
+
+		if (access(recording, R_OK) != 0)
+			return cli_fail("--demo needs the recording %s: %s", recording,
+			                strerror(errno));
+	}
 	up->url = listen_url(&up->settings.address, up->settings.tls_cert, true);
 	MUST(url_parse(up->url, &up->parsed_url, why));
 	raise_file_limit();

@@ -8,7 +8,6 @@
 #include "services/cli/policy.h"
 #include "services/cli/ws_client.h"
 
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,8 +144,7 @@ int watch_run(const struct command *self, int argc, char **argv)
 		return status;
 	MUST(sodium_init() >= 0);
 	loop = loop_new();
-	loop_on_signal(loop, SIGINT, on_stop, &watch);
-	loop_on_signal(loop, SIGTERM, on_stop, &watch);
+	cli_on_stop(loop, on_stop, &watch);
 	watch.web = web_new(loop, watch.client.ca_file);
 	if (watch.web) {
 		connect_now(&watch);

@@ -3,15 +3,11 @@
 #include "common/clock.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define DEADLINE_MS 20000
 
@@ -516,150 +512,4 @@ Test(store_twin, covers_only_what_was_written_before_the_sync_was_asked_for)
 	directory[0] = '\0';
 	done();
 	clock_set_source(NULL, NULL, 0);
-}
-
-/* ---- the disk ---- */
-
-Test(store_disk, is_found_again_as_it_was_left)
-{
-	put("a", "1");
-	sync_now();
-	put("b", "2");
-	store_close(store);
-	open_disk(directory);
-
-	expect_scan("a", "z", false, "a=1 b=2 ");
-}
-
-Test(store_disk, survives_the_death_of_its_process_without_a_sync)
-{
-	pid_t child;
-	int status;
-
-	store_close(store);
-	store = NULL;
-	child = fork();
-	if (child == 0) {
-		open_disk(directory);
-		put("a", "1");
-		(void)raise(SIGKILL);
-	}
-	cr_assert_eq(waitpid(child, &status, 0), child);
-	cr_assert(WIFSIGNALED(status));
-	open_disk(directory);
-
-	cr_assert(has("a", "1"));
-}
-
-Test(store_disk, is_in_conflict_while_another_has_it_open)
-{
-	struct store *second = NULL;
-	char why[256] = "";
-	pid_t child;
-	int status;
-
-	cr_assert_eq(store_open(directory, loop, why, &second), ERR_CONFLICT, "%s", why);
-	cr_assert_null(second);
-	child = fork();
-	if (child == 0)
-		_exit(store_open(directory, loop, why, &second) == ERR_CONFLICT ? 0 : 1);
-	cr_assert_eq(waitpid(child, &status, 0), child);
-	cr_assert_eq(status, 0, "another process is refused too");
-}
-
-Test(store_disk, makes_the_directories_above_it)
-{
-	AUTO_MEM char *deep = xasprintf("%s/one/two/three", directory);
-	struct store *second = NULL;
-	char why[256] = "";
-
-	cr_assert_eq(store_open(deep, loop, why, &second), OK, "%s", why);
-	store_close(second);
-}
-
-Test(store_disk, says_why_it_cannot_be_opened)
-{
-	struct store *second = NULL;
-	char why[256] = "";
-
-	cr_assert_eq(store_open("/proc/nowhere/store", loop, why, &second), ERR_IO);
-	cr_assert(strstr(why, "/proc/nowhere"), "%s", why);
-}
-
-/* Every descriptor of the store's log becomes one that cannot be synced. */
-static void break_the_log(void)
-{
-	int64_t broken = 0;
-	int ends[2];
-
-	cr_assert_eq(pipe(ends), 0);
-	for (int fd = 3; fd < 256; fd++) {
-		char link[64], path[256] = "";
-
-		(void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-		if (readlink(link, path, sizeof path - 1) > 4 && strstr(path, directory) &&
-		    strcmp(path + strlen(path) - 4, ".log") == 0)
-			broken += dup2(ends[1], fd) == fd;
-	}
-	cr_assert_geq(broken, 1);
-}
-
-Test(store_disk, ends_the_process_when_a_sync_fails)
-{
-	pid_t child;
-	int status;
-
-	store_close(store);
-	store = NULL;
-	child = fork();
-	if (child == 0) {
-		open_disk(directory);
-		put("a", "1");
-		break_the_log();
-		sync_now();
-		_exit(0);
-	}
-	cr_assert_eq(waitpid(child, &status, 0), child);
-
-	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE, "status %d", status);
-}
-
-/* Whether a thread that carries one of our engine's names takes no signal; -1: another's. */
-static int blocks_signals(const char *task)
-{
-	char path[300], line[256], name[64] = "";
-	unsigned long long blocked = 0, term = 1ull << (SIGTERM - 1), child = 1ull << (SIGCHLD - 1);
-	FILE *status;
-
-	(void)snprintf(path, sizeof path, "/proc/self/task/%s/status", task);
-	status = fopen(path, "r");
-	if (!status)
-		return -1; /* it has ended, or is "." */
-	while (fgets(line, sizeof line, status)) {
-		(void)sscanf(line, "Name: %63s", name);
-		(void)sscanf(line, "SigBlk: %llx", &blocked);
-	}
-	(void)fclose(status);
-	if (strncmp(name, "store-", 6) != 0 && strncmp(name, "rocksdb:", 8) != 0)
-		return -1;
-	return (blocked & term) && (blocked & child);
-}
-
-/* Or a signalfd of the loop would miss some of them. */
-Test(store_disk, leaves_every_signal_to_the_threads_of_others)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	int blocking = 0;
-
-	put("a", "1");
-	sync_now();
-	cr_assert(tasks);
-	for (struct dirent *entry; (entry = readdir(tasks));) {
-		int blocks = blocks_signals(entry->d_name);
-
-		cr_assert_neq(blocks, 0, "thread %s takes signals", entry->d_name);
-		blocking += blocks == 1;
-	}
-	(void)closedir(tasks);
-	cr_assert_geq(blocking, 2, "both helpers were seen");
 }

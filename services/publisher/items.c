@@ -5,8 +5,11 @@
 #include "common/principal.h"
 #include "common/wire.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#define UNREADABLE "the session's state cannot be read"
 #define SUPERSEDED "superseded by a newer connection of this device"
 
 /* One entry of the request and what will be said to it. */
@@ -89,6 +92,10 @@ static enum err write_batch(struct items *items)
 
 	outbox_trim(items->outbox, items->batch);
 	err = store_write(items->store, items->batch);
+	if (err == ERR_IO) { /* it takes no more; the next process finds what was taken */
+		log_error("write-failed", "why=\"%s\"", store_why(items->store));
+		_exit(EXIT_FAILURE);
+	}
 	if (err != OK) {
 		items->metrics->writes_refused_total++;
 		log_warn("write-refused", "err=%s why=\"%s\"", err_name(err),
@@ -121,8 +128,8 @@ static enum err fence(struct items *items, const struct session_name *name,
 	return OK;
 }
 
-static enum err fence_superseded(struct items *items, const struct session_name *by,
-                                 const Publisher__Opening *opening)
+static void fence_superseded(struct items *items, const struct session_name *by,
+                             const Publisher__Opening *opening)
 {
 	Publisher__Closing closing = PUBLISHER__CLOSING__INIT;
 
@@ -137,10 +144,9 @@ static enum err fence_superseded(struct items *items, const struct session_name 
 		    uuid_number(&old.id) % PARTITIONS != old.partition)
 			continue;
 		err = fence(items, &old, &closing);
-		if (err != OK)
-			return err;
+		if (err != OK) /* nothing is taken of what cannot be read: a fence of its own */
+			log_warn("fence", "err=%s", err_name(err));
 	}
-	return OK;
 }
 
 /* ---- openings ---- */
@@ -169,34 +175,28 @@ static const char *principal_fault(const struct items *items, const struct sessi
 	return NULL;
 }
 
-/* Item 0 of a session that has none yet. *ret_opened says whether it was taken. */
-static enum err take_opening(struct items *items, const struct session_name *name,
-                             struct entry *entry, bool *ret_opened)
+/* Item 0 of a session that has none yet. False: it is refused. */
+static bool take_opening(struct items *items, const struct session_name *name, struct entry *entry)
 {
 	const Publisher__Opening *opening = entry->run->opening;
 	const char *fault = principal_fault(items, name, opening);
-	enum err err;
 
-	*ret_opened = false;
 	if (fault) {
 		refuse(entry, 4001, fault);
-		return OK;
+		return false;
 	}
 	fault = session_opening_fault(opening);
 	if (fault) {
 		refuse(entry, 4004, fault);
-		return OK;
+		return false;
 	}
-	err = fence_superseded(items, name, opening);
-	if (err != OK)
-		return err;
+	fence_superseded(items, name, opening);
 	if (!entry->session)
 		entry->session = session_table_add(items->table, name);
 	touch(items, entry->session);
 	session_open(entry->session, items->batch, opening);
 	items->metrics->sessions_opened_total++;
-	*ret_opened = true;
-	return OK;
+	return true;
 }
 
 /* ---- one run of items ---- */
@@ -255,33 +255,35 @@ static bool name_of(const struct items *items, const Publisher__SessionItems *ru
 	       uuid_number(&ret->id) % PARTITIONS == run->partition;
 }
 
-static enum err take_run(struct items *items, struct entry *entry)
+/* The run's session as it is: NULL when it was never seen, or when the run is refused. */
+static void find_session(struct items *items, const struct session_name *name, struct entry *entry)
+{
+	enum err err = session_table_get(items->table, name, &entry->session);
+
+	if (err != OK && err != ERR_NOT_FOUND)
+		refuse(entry, 1013, UNREADABLE);
+}
+
+static void take_run(struct items *items, struct entry *entry)
 {
 	const Publisher__SessionItems *run = entry->run;
+	bool has_opening = run->opening != NULL;
 	struct session_name name;
-	bool has_opening = run->opening != NULL, opened = true;
-	enum err err;
 
 	if (!name_of(items, run, &name)) {
 		refuse(entry, 4001, "this session is not of this partition");
-		return OK;
+		return;
 	}
-	err = session_table_get(items->table, &name, &entry->session);
-	if (err != OK && err != ERR_NOT_FOUND)
-		return err;
+	find_session(items, &name, entry);
+	if (entry->taken.has_close_code)
+		return;
 	if (has_opening != (run->first == 0) || (!entry->session && !has_opening) ||
 	    (entry->session && run->first > entry->session->next)) {
 		items->metrics->items_out_of_order_total++;
-		return OK;
+		return;
 	}
-	if (!entry->session || entry->session->next == 0) {
-		err = take_opening(items, &name, entry, &opened);
-		if (err != OK)
-			return err;
-	}
-	if (opened)
+	if ((entry->session && entry->session->next > 0) || take_opening(items, &name, entry))
 		take_new(items, entry->session, run);
-	return OK;
 }
 
 /* ---- the request ---- */
@@ -302,16 +304,12 @@ static void pack_reply(struct entry *entries, size_t n, struct buf *ret)
 	mem_free(list);
 }
 
-static enum err take_runs(struct items *items, struct entry *entries, size_t n)
+static void take_runs(struct items *items, struct entry *entries, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		enum err err = take_run(items, &entries[i]);
-
-		if (err != OK)
-			return err;
+		take_run(items, &entries[i]);
 		items->metrics->items_refused_total += (uint64_t)entries[i].taken.has_close_code;
 	}
-	return OK;
 }
 
 /* Says where each session stands; before the write, for what it says if that is refused. */
@@ -328,57 +326,48 @@ static void say_next(struct entry *entries, size_t n, bool written)
 }
 
 /* A full disk costs no work that would have to be taken back. */
-static enum err look_up_runs(struct items *items, struct entry *entries, size_t n)
+static void look_up_runs(struct items *items, struct entry *entries, size_t n)
 {
 	struct session_name name;
 
 	items->metrics->writes_refused_total++;
-	for (size_t i = 0; i < n; i++) {
-		enum err err = OK;
-
+	for (size_t i = 0; i < n; i++)
 		if (name_of(items, entries[i].run, &name))
-			err = session_table_get(items->table, &name, &entries[i].session);
-		if (err != OK && err != ERR_NOT_FOUND)
-			return err;
-	}
-	return OK;
+			find_session(items, &name, &entries[i]);
 }
 
-enum err items_take(struct items *items, const Publisher__Items *request, struct buf *ret)
+static struct entry *make_entries(const Publisher__Items *request)
 {
-	struct publisher_metrics before = *items->metrics;
-	size_t n = request->n_sessions;
-	struct entry *entries = xcalloc(n + 1, sizeof *entries);
-	bool written = false;
-	enum err err;
+	struct entry *entries = xcalloc(request->n_sessions + 1, sizeof *entries);
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < request->n_sessions; i++) {
 		entries[i].run = request->sessions[i];
 		publisher__taken__init(&entries[i].taken);
 		entries[i].taken.session = request->sessions[i]->session;
 	}
-	if (store_room(items->store) != OK)
-		err = look_up_runs(items, entries, n);
-	else
-		err = take_runs(items, entries, n);
-	if (err != OK) {
-		end_batch(items, false);
-	} else {
-		say_next(entries, n, false);
-		written = write_batch(items) == OK;
-		if (written)
-			say_next(entries, n, true);
-		pack_reply(entries, n, ret);
-	}
-	if (!written) {
-		uint64_t refused = items->metrics->writes_refused_total;
+	return entries;
+}
 
+void items_take(struct items *items, const Publisher__Items *request, struct buf *ret)
+{
+	struct publisher_metrics before = *items->metrics;
+	size_t n = request->n_sessions;
+	struct entry *entries = make_entries(request);
+
+	if (store_room(items->store) != OK)
+		look_up_runs(items, entries, n);
+	else
+		take_runs(items, entries, n);
+	say_next(entries, n, false);
+	if (write_batch(items) == OK) {
+		say_next(entries, n, true);
+	} else {
+		before.writes_refused_total = items->metrics->writes_refused_total;
 		*items->metrics = before;
-		items->metrics->writes_refused_total = refused;
 	}
 	items->metrics->items_requests_total++;
+	pack_reply(entries, n, ret);
 	mem_free(entries);
-	return err;
 }
 
 enum err items_close_orphan(struct items *items, const Publisher__CloseOrphan *orphan)

@@ -11,7 +11,8 @@
  *
  * A socket must go (Taken.close_code): 4001 the opening is not signed for this account,
  * device or partition; 4004 its description cannot be one; 4009 a newer connection of the
- * device; 1013 closed as lost while its edge was alive: connect again.
+ * device; 1013 closed as lost while its edge was alive, or its rows cannot be read: connect
+ * again.
  */
 #ifndef PUBLISHER_ITEMS_H
 #define PUBLISHER_ITEMS_H
@@ -37,9 +38,8 @@ struct items {
 void items_init(struct items *items);
 void items_done(struct items *items);
 
-/* Fills ret with the packed PublisherReply. ERR_IO: the disk could not say where its sessions
- * stand; nothing is taken and there is nothing to answer. */
-CHECKED enum err items_take(struct items *items, const Publisher__Items *request, struct buf *ret);
+/* Fills ret with the packed PublisherReply. */
+void items_take(struct items *items, const Publisher__Items *request, struct buf *ret);
 
 /* Idempotent. ERR_MALFORMED: ids or a partition that are not ours; ERR_LIMIT, ERR_IO: not now. */
 CHECKED enum err items_close_orphan(struct items *items, const Publisher__CloseOrphan *orphan);

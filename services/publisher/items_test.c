@@ -1,4 +1,6 @@
 /* The fence: what is taken, in which order, what survives, what sockets are told. */
+#include "common/keys.h"
+#include "common/store_engine.h"
 #include "services/publisher/analysis_fake.h"
 #include "services/publisher/publisher_rig.h"
 
@@ -499,5 +501,104 @@ Test(items, closes_an_orphan_once_also_after_a_restart)
 	reply = close_orphan(rig, &unseen);
 	cr_assert_eq(reply->error->status, 400);
 	wire_free(&reply->base);
+	rig_free(rig);
+}
+
+/* ---- a full disk ---- */
+
+static struct store_engine limited;
+static const struct store_engine *unlimited;
+static int refuse_rooms, refuse_writes;
+
+static enum err limited_room(struct store *store, size_t bytes, bool only_deletes)
+{
+	return refuse_rooms > 0 && refuse_rooms-- ? ERR_LIMIT
+	                                          : unlimited->room(store, bytes, only_deletes);
+}
+
+static enum err limited_write(struct store *store, const struct store_batch *batch)
+{
+	return refuse_writes > 0 && refuse_writes-- ? ERR_LIMIT : unlimited->write(store, batch);
+}
+
+static void limit_store(struct rig *rig)
+{
+	unlimited = rig->store->engine;
+	limited = *unlimited;
+	limited.room = limited_room;
+	limited.write = limited_write;
+	rig->store->engine = &limited;
+}
+
+Test(items, takes_nothing_while_the_disk_is_full_and_goes_on_when_it_is_not)
+{
+	struct rig *rig = rig_new(1);
+	struct rig_session session = rig_session(rig, 5), new = rig_session(rig, 5);
+	Publisher__PublisherReply *reply;
+
+	limit_store(rig);
+	rig_open(rig, &session);
+	new.supersedes = session.id;
+	for (int i = 0; i < 40; i++) {
+		refuse_rooms = i % 5 == 1;
+		refuse_writes = i % 5 == 3;
+		if (refuse_rooms || refuse_writes) {
+			cr_assert_eq(rig_second(rig, &session, T0 + i * 1000), session.next);
+			refuse_rooms = i % 5 == 1;
+			refuse_writes = i % 5 == 3;
+			cr_assert_eq(
+			        rig_take(rig, &(struct rig_run){ .session = &new, .opening = true })
+			                .next,
+			        0);
+		}
+		cr_assert_eq(rig_second(rig, &session, T0 + i * 1000), (uint64_t)i + 2);
+	}
+	cr_assert_eq(frames_of(rig, &session), 40);
+	reply = rig_insights(rig, &session, "hr");
+	cr_assert_eq(reply->insights->n_items, 20);
+	for (size_t i = 0; i < 20; i++)
+		cr_assert_eq(reply->insights->items[i]->t, T0 + 2000 * ((int64_t)i + 1));
+	wire_free(&reply->base);
+	for (size_t i = 0, n = 0; i < rig->n_news; i++)
+		for (size_t j = 0; j < rig->news[i]->n_insights; j++)
+			cr_assert_eq(rig->news[i]->insights[j]->number, ++n);
+	rig_free(rig);
+}
+
+/* ---- a session whose rows are damaged ---- */
+
+Test(items, refuses_a_session_that_cannot_be_read_and_takes_the_others)
+{
+	struct rig *rig = rig_new(1);
+	struct rig_session bad = rig_session(rig, 5), good = rig_session(rig, 5),
+	                   new = rig_session(rig, 5);
+	struct store_batch *batch = batch_new();
+	Publisher__PublisherReply *reply;
+	struct rig_call *call;
+	struct key key;
+
+	rig_open(rig, &bad);
+	rig_open(rig, &good);
+	rig_stop(rig);
+	key_start(&key, 5, &rig->account, 's');
+	key_add_uuid(&key, &bad.id);
+	batch_put(batch, key_bytes(&key), BYTES("\xff\xff", 2));
+	cr_assert_eq(store_write(rig->store, batch), OK);
+	batch_free(batch);
+	rig_start(rig);
+
+	call = rig_send_runs(rig,
+	                     (struct rig_run[]){
+	                             {.session = &bad,   .first = 1, .closing = true},
+	                             { .session = &good, .first = 1, .closing = true}
+        },
+	                     2);
+	rig_run(rig, 10);
+	reply = rig_reply(call);
+	cr_assert_eq(rig_taken(reply, 0).close_code, 1013);
+	cr_assert_eq(rig_taken(reply, 1).next, 2);
+	wire_free(&reply->base);
+	new.supersedes = bad.id;
+	rig_open(rig, &new);
 	rig_free(rig);
 }

@@ -182,10 +182,8 @@ static void on_items(struct publisher *publisher, struct bus_call *call,
 {
 	struct buf reply = { 0 };
 
-	if (items_take(&publisher->items, request->items, &reply) == OK)
-		answer_when_synced(publisher, call, &reply);
-	else
-		bus_drop(call); /* where the sessions stand is unknown: the edge asks again */
+	items_take(&publisher->items, request->items, &reply);
+	answer_when_synced(publisher, call, &reply);
 }
 
 static void on_close_orphan(struct publisher *publisher, struct bus_call *call,

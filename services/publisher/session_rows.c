@@ -223,8 +223,13 @@ enum err session_load(struct store *store, const struct session_name *name, bool
 		set_counters(session, (const Events__StoredSession *)stored);
 		err = load_into(session, store, analyse, replayed);
 	}
-	if (err != OK && err != ERR_NOT_FOUND)
-		log_error("session-load", "err=%s why=\"%s\"", err_name(err), store_why(store));
+	if (err != OK && err != ERR_NOT_FOUND) {
+		char text[UUID_TEXT];
+
+		uuid_text(&name->id, text);
+		log_error("session-load", "session=%s err=%s why=\"%s\"", text, err_name(err),
+		          store_why(store));
+	}
 	if (err == OK)
 		*ret = TAKE(session);
 	return err;

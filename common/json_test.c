@@ -91,12 +91,12 @@ Test(json, a_fault_names_the_field_what_was_expected_and_what_came)
 		{ "{\"name\":\"a\",\"modality_channels\":[{\"modality\":\"m\",\"sample_rate_hz\":1,"
 		  "\"bit_depth\":4294967296}]}",		                       "modality_channels[0].bit_depth: expected 0 to 4294967295, got 4294967296"},
 		{ "{\"name\":\"a\",\"modality_channels\":[{\"modality\":\"m\",\"sample_rate_hz\":"
-                 "\"1\"}]}",		                                                                      "modality_channels[0].sample_rate_hz: expected a number, got a string"		                                                                                                                                       },
+		  "\"1\"}]}",		                                          "modality_channels[0].sample_rate_hz: expected a number, got a string"    },
 		{ "{\"name\":\"a\",\"spo2_calibration\":[1,null,3]}",
-                 "spo2_calibration[1]: expected a number, got null"},
-		{ "[]",		                                                                    "body: expected an object, got an array"		                                                                                                                                                                                     },
-		{ "\"x\"",		                                                                    "body: expected an object, got a string"},
-		{ "null",		                                                                    "body: expected an object, got null"		                                                                                                                                                                                      },
+                 "spo2_calibration[1]: expected a number, got null"		                                                                                               },
+		{ "[]",		                                                                 "body: expected an object, got an array"                                  },
+		{ "\"x\"",		                                                              "body: expected an object, got a string"                                  },
+		{ "null",		                                                               "body: expected an object, got null"                                      },
 	};
 
 	assert_refused(&router__create_model__descriptor, bad, ARRAY_LEN(bad));

@@ -110,8 +110,9 @@ static void on_reply(void *ctx, enum err err, struct bytes reply)
 		log_warn("closing-failed", "publisher=%u err=%s", publisher_of(closings, closing),
 		         err_name(err));
 		router->metrics.closings_dropped_total++;
-		closings->paused_until_ms[publisher_of(closings, closing)] =
-		        clock_boot_ms() + CLOSING_PAUSE_MS;
+		if (err != OK)
+			closings->paused_until_ms[publisher_of(closings, closing)] =
+			        clock_boot_ms() + CLOSING_PAUSE_MS;
 	} else if (closing->in_directory) {
 		router->metrics.orphans_closed_total++;
 		sessions_close(router, &closing->account, &closing->session, closing->code,

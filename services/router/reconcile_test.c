@@ -232,6 +232,43 @@ Test(reconcile, an_orphan_waits_for_a_publisher_that_is_away)
 	assert_status(&alice, &orphan, "closed");
 }
 
+Test(reconcile, a_closing_that_is_refused_keeps_no_other_waiting)
+{
+	Publisher__PublisherReply refusal = PUBLISHER__PUBLISHER_REPLY__INIT;
+	Raeh__Error error = RAEH__ERROR__INIT;
+	struct uuid orphan[100];
+	int asked_for = 0;
+
+	error.status = 400;
+	error.detail = (char *)"";
+	refusal.error = &error;
+	given_model(&alice, "Watch", 1, model);
+	answer_auth(NULL, 0);
+	for (int i = 0; i < 100; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof name, "d%d", i);
+		orphan[i] = given_device_session(name, 0, 1);
+	}
+	pass(10);
+	answer_auth(NULL, 0);
+
+	while (any_publisher_asked())
+		for (int i = 0; i < 4; i++) {
+			char name[BUS_NAME_MAX];
+
+			(void)snprintf(name, sizeof name, "publisher-%d", i);
+			if (asked(name)) {
+				answer_request(asked(name), OK, &refusal.base);
+				pass(1);
+				asked_for++;
+			}
+		}
+
+	cr_assert_eq(asked_for, 100);
+	assert_status(&alice, &orphan[99], "open");
+}
+
 Test(reconcile, an_orphan_is_closed_with_the_session_that_it_superseded)
 {
 	struct uuid old, new;

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define HASH_BYTES         32
-#define REPLAY_BATCH_BYTES (1024 * 1024)
 
 struct head {
 	uint8_t before[HASH_BYTES];  /* hash of the 64 bytes that begin the record before */
@@ -323,11 +322,9 @@ static void replay_from(struct journal *journal, uint64_t position)
 	while (next_record(scan, &seq, &record)) {
 		if (payload_of(record, &event))
 			apply_event(journal, seq, event);
-		if (batch_bytes(journal->batch) >= REPLAY_BATCH_BYTES)
-			write_applied(journal, seq);
+		write_applied(journal, seq); /* so that the next apply() sees it */
 	}
 	must_read(journal, scan_err(scan));
-	write_applied(journal, seq);
 }
 
 struct journal *journal_open(struct store *store, struct loop *loop, journal_apply_fn *apply,

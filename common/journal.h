@@ -10,7 +10,8 @@
  * point view and journal agree.
  *
  * apply() is called once for every event, in order of seq, some time between append
- * and on_committed: a service may assume neither. When another writer was first
+ * and on_committed: a service may assume neither. It may read the store, which then shows
+ * what every earlier append made, but nothing of its own append. When another writer was first
  * (never with the local engine; a tested possibility), on_committed gets ERR_CONFLICT
  * and nothing was applied: validate again and retry. ERR_LIMIT: the disk is full,
  * nothing was applied. ERR_IO: the store broke (store_why()) after apply() was called;

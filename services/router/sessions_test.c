@@ -543,6 +543,44 @@ Test(sessions, a_key_of_one_device_lists_only_its_sessions)
 	DONE_WITH(reply);
 }
 
+Test(sessions, the_view_can_be_made_again_from_the_journal_alone)
+{
+	AUTO(batch_free) struct store_batch *batch = batch_new();
+	char model[UUID_TEXT];
+	struct device device = a_device(model);
+	struct key from, to;
+	struct uuid old, new, closed;
+	Router__RouterReply *reply;
+
+	given_model(&alice, "watch", 1, model);
+	old = given_session(&alice, &device);
+	new = given_session(&alice, &device);
+	device.id = "another";
+	closed = given_session(&alice, &device);
+	DONE_WITH(reply_to(send_close(&alice, &closed, 1000)));
+	stop_router();
+	key_start(&from, PARTITION_OWN, &alice.account, 0);
+	key_start(&to, PARTITION_OWN, &alice.account, 'z');
+	batch_delete_range(batch, key_bytes(&from), key_bytes(&to));
+	key_start(&from, PARTITION_OWN, NULL, 'e');
+	key_start(&to, PARTITION_OWN, NULL, 'f');
+	batch_delete_range(batch, key_bytes(&from), key_bytes(&to));
+	key_start(&from, PARTITION_OWN, NULL, 'p');
+	batch_delete(batch, key_bytes(&from));
+	cr_assert_eq(store_write(world.store, batch), OK);
+
+	start_router();
+
+	assert_status(&alice, &old, "closed");
+	assert_status(&alice, &new, "open");
+	assert_status(&alice, &closed, "closed");
+	device.id = a_device(model).id;
+	assert_error(open_session(&alice, &device, &old), 409, 4009, NULL);
+	reply = open_session(&alice, &device, &new);
+	cr_assert_null(reply->error);
+	DONE_WITH(reply);
+}
+
 /* ---- what is no request ---- */
 
 Test(sessions, bytes_that_are_no_request_are_answered_400)

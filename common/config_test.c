@@ -299,7 +299,7 @@ Test(config, aligns_its_help_and_hides_what_has_none, .init = cr_redirect_stdout
 	        "  --echo         send frames back\n");
 }
 
-Test(config, takes_a_fallback_that_is_no_number_for_a_bug, .signal = SIGABRT)
+Test(config_items, take_a_fallback_that_is_no_number_for_a_bug, .signal = SIGABRT)
 {
 	const struct config_item bad[] = {
 		{"n",        CONFIG_INT, &lease_ms, "ten", 0, 9, "" },

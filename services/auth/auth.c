@@ -210,6 +210,18 @@ static void apply(void *self, uint64_t seq, struct bytes bytes, struct store_bat
 
 /* ---- life ---- */
 
+/* What every live edge has heard, and no revoke waits for. */
+static void trim_notices(struct auth *auth)
+{
+	uint64_t through = auth->notices.newest;
+	struct edge *edge;
+
+	TAILQ_FOREACH(edge, &auth->leases.edges, link)
+	if (edge->live && edge->discharged < through)
+		through = edge->discharged;
+	notices_trim(&auth->notices, auth->store, through);
+}
+
 static void on_housekeeping(void *self)
 {
 	struct auth *auth = self;
@@ -218,7 +230,7 @@ static void on_housekeeping(void *self)
 	if (usage_flush(auth->usage) != OK)
 		log_warn("usage-not-flushed", "why=\"%s\"", store_why(auth->store));
 	ops_expire(auth->ops);
-	notices_trim(auth->revokes);
+	trim_notices(auth);
 	edges_sweep(auth);
 	timer_set(auth->loop, &auth->housekeeping, HOUSEKEEPING_MS, on_housekeeping, auth);
 }
@@ -228,6 +240,8 @@ static enum err load(struct auth *auth)
 	enum err err = edges_load(auth);
 
 	auth->loaded = true;
+	if (err == OK)
+		err = notices_load(&auth->notices, auth->store);
 	return err == OK ? revokes_load(auth->revokes) : err;
 }
 
@@ -291,6 +305,7 @@ void auth_free(struct auth *auth)
 	ops_free(auth->ops);
 	usage_free(auth->usage);
 	leases_done(&auth->leases);
+	notices_done(&auth->notices);
 	sodium_memzero(&auth->deps, sizeof auth->deps);
 	mem_free(auth);
 }

@@ -17,6 +17,7 @@
 #include "common/wire.h"
 #include "services/auth/auth.h"
 #include "services/auth/lease.h"
+#include "services/auth/notices.h"
 #include "services/auth/op.h"
 #include "services/auth/rows.h"
 #include "services/auth/usage.h"
@@ -42,22 +43,20 @@
 	M(COUNTER, dropped_total, "calls dropped because too many wait; they ask again")
 METRICS_DECLARE(auth, AUTH_METRICS);
 
-#define REASON_REVOKED     "revoked"
-#define NOTICES_A_MESSAGE  1000
 #define DETAIL_NOT_A_KEY   "the API key is unknown or was revoked"
 #define DETAIL_NO_SUCH_KEY "no such key"
 #define CLOSE_UNAUTHORIZED 4001
 
 struct revokes;
 struct delivery;
-struct list;
+struct listing;
 struct append;
 struct command;
 TAILQ_HEAD(commands, command);
 TAILQ_HEAD(appends, append);
 TAILQ_HEAD(held_answers, held);
 TAILQ_HEAD(deliveries, delivery);
-TAILQ_HEAD(lists, list);
+TAILQ_HEAD(listings, listing);
 
 struct auth {
 	struct auth_deps deps;
@@ -75,9 +74,10 @@ struct auth {
 	size_t n_commands;
 
 	struct leases leases;
+	struct notices notices;
 	struct timer reap, deliver_tick;
 	struct deliveries deliveries;
-	struct lists lists;
+	struct listings lists;
 	size_t n_lists;
 	struct revokes *revokes;
 	struct ops *ops;

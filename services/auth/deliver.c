@@ -16,7 +16,7 @@ struct delivery {
 
 static bool lacks_some(const struct auth *auth, const struct edge *edge)
 {
-	return edge->live && !edge->ended && edge->discharged < notices_newest(auth->revokes);
+	return edge->live && !edge->ended && edge->discharged < auth->notices.newest;
 }
 
 static void on_delivered(void *self, enum err err, struct bytes bytes);
@@ -32,7 +32,7 @@ static void send_to(struct auth *auth, struct edge *edge)
 	*delivery = (struct delivery){ .auth = auth,
 		                       .slot = edge->slot,
 		                       .incarnation = edge->incarnation };
-	notices.n_notices = notices_after(auth->revokes, edge->discharged, &notices.notices);
+	notices.n_notices = notices_after(&auth->notices, edge->discharged, &notices.notices);
 	MUST(notices.n_notices > 0);
 	delivery->first = notices.notices[0]->number;
 	request.incarnation = wire_bytes_of(&edge->incarnation);
@@ -56,8 +56,8 @@ static bool take_answer(struct auth *auth, struct edge *edge, uint64_t first, st
 
 	if (!reply || reply->error || !reply->has_applied)
 		return false;
-	edge_applied(auth->revokes, edge, reply->applied);
-	edge_discharged(auth->revokes, edge, first, reply->closed, reply->n_closed);
+	edge_applied(auth, edge, reply->applied);
+	edge_discharged(auth, edge, first, reply->closed, reply->n_closed);
 	return true;
 }
 
@@ -75,7 +75,7 @@ static void on_delivered(void *self, enum err err, struct bytes bytes)
 	edge->in_air--;
 	before = edge->discharged;
 	if (err != OK || !take_answer(auth, edge, first, bytes))
-		edge_discharged(auth->revokes, edge, 0, NULL, 0); /* by Renew, without counts */
+		edge_discharged(auth, edge, 0, NULL, 0); /* by Renew, without counts */
 	if (edge->discharged > before && lacks_some(auth, edge))
 		send_to(auth, edge);
 }

@@ -3,25 +3,37 @@
 #include "common/mem.h"
 
 struct grave {
+	TAILQ_ENTRY(grave) link;
+	struct map_node by_incarnation;
 	uint32_t slot;
+	struct uuid incarnation;
 	int64_t at_wall_ms;
 };
 
 void leases_start(struct leases *leases)
 {
 	TAILQ_INIT(&leases->edges);
+	TAILQ_INIT(&leases->graves);
+	map_init(&leases->buried, sizeof(struct uuid));
+}
+
+static void free_grave(struct leases *leases, struct grave *grave)
+{
+	TAILQ_REMOVE(&leases->graves, grave, link);
+	map_remove(&leases->buried, &grave->by_incarnation);
+	mem_free(grave);
 }
 
 void leases_done(struct leases *leases)
 {
-	struct idmap_slot *slot;
 	struct edge *edge;
+	struct grave *grave;
 
 	while ((edge = TAILQ_FIRST(&leases->edges)))
 		leases_remove(leases, edge);
-	for (size_t i = 0; (slot = idmap_next(&leases->buried, &i));)
-		mem_free(slot->value);
-	idmap_done(&leases->buried);
+	while ((grave = TAILQ_FIRST(&leases->graves)))
+		free_grave(leases, grave);
+	map_done(&leases->buried);
 }
 
 struct edge *leases_find(const struct leases *leases, uint32_t slot, const struct uuid *incarnation)
@@ -102,38 +114,37 @@ size_t leases_live(const struct leases *leases)
 void leases_bury(struct leases *leases, uint32_t slot, const struct uuid *incarnation,
                  int64_t at_wall_ms)
 {
-	struct grave *grave = idmap_get(&leases->buried, incarnation);
-	uint32_t slot_before;
-	struct uuid before;
+	struct grave *grave;
 
-	if (!grave) {
-		if (leases->buried.n >= BURIED_MOST)
-			(void)leases_exhume(leases, INT64_MAX, &slot_before, &before);
-		grave = xcalloc(1, sizeof *grave);
-		idmap_put(&leases->buried, incarnation, grave);
-	}
-	*grave = (struct grave){ slot, at_wall_ms };
+	if (leases_is_buried(leases, incarnation))
+		return;
+	if (leases->buried.count >= BURIED_MOST)
+		free_grave(leases, TAILQ_FIRST(&leases->graves));
+	grave = xcalloc(1, sizeof *grave);
+	grave->slot = slot;
+	grave->incarnation = *incarnation;
+	grave->at_wall_ms = at_wall_ms;
+	map_add(&leases->buried, &grave->by_incarnation, &grave->incarnation);
+	TAILQ_INSERT_TAIL(&leases->graves, grave, link);
 }
 
 bool leases_is_buried(const struct leases *leases, const struct uuid *incarnation)
 {
-	return idmap_get(&leases->buried, incarnation) != NULL;
+	return map_find(&leases->buried, incarnation) != NULL;
 }
 
 bool leases_exhume(struct leases *leases, int64_t before_wall_ms, uint32_t *ret_slot,
                    struct uuid *ret_incarnation)
 {
-	struct idmap_slot *slot;
+	struct grave *grave;
 
-	for (size_t i = 0; (slot = idmap_next(&leases->buried, &i));) {
-		struct grave *grave = slot->value;
-
+	TAILQ_FOREACH(grave, &leases->graves, link)
+	{
 		if (grave->at_wall_ms >= before_wall_ms)
 			continue;
 		*ret_slot = grave->slot;
-		*ret_incarnation = slot->id;
-		mem_free(grave);
-		idmap_remove(&leases->buried, ret_incarnation);
+		*ret_incarnation = grave->incarnation;
+		free_grave(leases, grave);
 		return true;
 	}
 	return false;

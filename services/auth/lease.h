@@ -12,8 +12,8 @@
 #ifndef AUTH_LEASE_H
 #define AUTH_LEASE_H
 
+#include "common/map.h"
 #include "common/uuid.h"
-#include "services/auth/idmap.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,6 +21,8 @@
 
 #define EDGES_MOST  1024
 #define BURIED_MOST 65536
+
+struct grave;
 
 struct edge {
 	TAILQ_ENTRY(edge) link;
@@ -40,7 +42,8 @@ struct edge {
 struct leases {
 	TAILQ_HEAD(edges, edge) edges; /* by age of registration */
 	size_t n;
-	struct idmap buried; /* by incarnation */
+	struct map buried;                /* by incarnation */
+	TAILQ_HEAD(graves, grave) graves; /* oldest first */
 };
 
 void leases_start(struct leases *leases);
@@ -64,7 +67,7 @@ void leases_expire(struct leases *leases, int64_t now_ms, lease_over_fn *fn, voi
 int64_t leases_next_over_ms(const struct leases *leases);
 size_t leases_live(const struct leases *leases);
 
-/* Forgets one that was buried before when there are BURIED_MOST. */
+/* Forgets the one buried first when there are BURIED_MOST. */
 void leases_bury(struct leases *leases, uint32_t slot, const struct uuid *incarnation,
                  int64_t at_wall_ms);
 bool leases_is_buried(const struct leases *leases, const struct uuid *incarnation);

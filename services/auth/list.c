@@ -7,12 +7,13 @@
 #include <string.h>
 
 #define SLICE_ROWS 128
-#define LIST_BYTES (BUS_MAX_BYTES - 4096) /* an answer that the bus carries; then it is cut short  \
-	                                   */
+#define LIST_BYTES                                                                                 \
+	(BUS_MAX_BYTES - 4096) /* an answer that the bus carries; then it is cut short             \
+	                        */
 #define LISTS_MOST 64
 
-struct list {
-	TAILQ_ENTRY(list) link;
+struct listing {
+	TAILQ_ENTRY(listing) link;
 	struct auth *auth;
 	struct bus_call *call;
 	struct uuid account;
@@ -22,7 +23,7 @@ struct list {
 	struct timer timer;
 };
 
-static void free_list(struct list *list)
+static void free_list(struct listing *list)
 {
 	TAILQ_REMOVE(&list->auth->lists, list, link);
 	list->auth->n_lists--;
@@ -43,7 +44,7 @@ static void show_last_use(struct auth *auth, const struct uuid *account, Auth__K
 	key->has_last_used_at = key->last_used_at != 0;
 }
 
-static void answer_list(struct list *list)
+static void answer_list(struct listing *list)
 {
 	Auth__AuthReply reply = AUTH__AUTH_REPLY__INIT;
 	Auth__KeyList keys = AUTH__KEY_LIST__INIT;
@@ -59,7 +60,7 @@ static void answer_list(struct list *list)
 }
 
 /* False when it is full. */
-static bool add_row(struct list *list, struct bytes value)
+static bool add_row(struct listing *list, struct bytes value)
 {
 	Events__KeyRow *row = (Events__KeyRow *)wire_unpack(&events__key_row__descriptor, value);
 
@@ -84,7 +85,7 @@ static bool add_row(struct list *list, struct bytes value)
 
 static void on_slice(void *self)
 {
-	struct list *list = self;
+	struct listing *list = self;
 	struct bytes key, value;
 	struct refusal why;
 	enum err err;
@@ -115,7 +116,7 @@ void list_wanted(struct auth *auth, struct bus_call *call, const struct uuid *ac
                  const Auth__ListKeys *wanted)
 {
 	struct refusal why = refusal(400, "limit: expected 1 or more, got 0");
-	struct list *list;
+	struct listing *list;
 
 	if (wanted->has_limit && wanted->limit == 0) {
 		core_refuse(auth, call, &why);
@@ -139,7 +140,7 @@ void list_wanted(struct auth *auth, struct bus_call *call, const struct uuid *ac
 
 void lists_done(struct auth *auth)
 {
-	struct list *list;
+	struct listing *list;
 
 	while ((list = TAILQ_FIRST(&auth->lists))) {
 		bus_drop(list->call);

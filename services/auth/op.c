@@ -1,15 +1,16 @@
 #include "services/auth/op.h"
 
 #include "common/clock.h"
-#include "services/auth/idmap.h"
+#include "common/map.h"
 
 #include <sodium.h>
 #include <sys/queue.h>
 
 struct op {
 	TAILQ_ENTRY(op) link; /* in done: oldest first */
+	struct map_node by_name;
 	struct ops *ops;
-	struct uuid id;
+	struct uuid name;
 	struct bus_call *call[OP_CALLS];
 	size_t n_call;
 	bool is_done;
@@ -18,7 +19,7 @@ struct op {
 };
 
 struct ops {
-	struct idmap by_id;
+	struct map by_name;
 	TAILQ_HEAD(, op) done;
 };
 
@@ -26,6 +27,7 @@ struct ops *ops_new(void)
 {
 	struct ops *ops = xcalloc(1, sizeof *ops);
 
+	map_init(&ops->by_name, sizeof(struct uuid));
 	TAILQ_INIT(&ops->done);
 	return ops;
 }
@@ -39,7 +41,7 @@ static void let_go(struct op *op)
 		sodium_memzero((void *)op->reply.data, op->reply.len);
 		mem_free((void *)op->reply.data);
 	}
-	idmap_remove(&ops->by_id, &op->id);
+	map_remove(&ops->by_name, &op->by_name);
 	mem_free(op);
 }
 
@@ -56,13 +58,11 @@ void op_drop(struct op *op)
 
 void ops_free(struct ops *ops)
 {
-	struct idmap_slot *slot;
-
 	if (!ops)
 		return;
-	for (size_t i = 0; (slot = idmap_next(&ops->by_id, &i)); i = 0)
-		op_drop(slot->value);
-	idmap_done(&ops->by_id);
+	while (ops->by_name.count > 0)
+		op_drop(MAP_OWNER(map_any(&ops->by_name), struct op, by_name));
+	map_done(&ops->by_name);
 	mem_free(ops);
 }
 
@@ -102,23 +102,23 @@ static struct uuid name_of(struct bytes op_id, const struct uuid *caller, int ki
 struct op *ops_begin(struct ops *ops, struct bytes op_id, const struct uuid *caller, int kind,
                      struct bus_call *call)
 {
-	struct uuid id = name_of(op_id, caller, kind);
-	struct op *op = idmap_get(&ops->by_id, &id);
+	struct uuid name = name_of(op_id, caller, kind);
+	struct op *op = MAP_OWNER(map_find(&ops->by_name, &name), struct op, by_name);
 
 	if (op) {
 		join(op, call);
 		return NULL;
 	}
-	if (ops->by_id.n >= OPS_MOST && !TAILQ_EMPTY(&ops->done))
+	if (ops->by_name.count >= OPS_MOST && !TAILQ_EMPTY(&ops->done))
 		let_go(TAILQ_FIRST(&ops->done));
-	if (ops->by_id.n >= OPS_MOST) {
+	if (ops->by_name.count >= OPS_MOST) {
 		bus_drop(call);
 		return NULL;
 	}
 	op = xcalloc(1, sizeof *op);
 	op->ops = ops;
-	op->id = id;
-	idmap_put(&ops->by_id, &id, op);
+	op->name = name;
+	map_add(&ops->by_name, &op->by_name, &op->name);
 	join(op, call);
 	return op;
 }

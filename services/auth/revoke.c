@@ -3,329 +3,35 @@
 #include "common/clock.h"
 #include "services/auth/deliver.h"
 #include "services/auth/edges.h"
+#include "services/auth/settle.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum stage {
-	WANTED,    /* waits for the append before it         */
-	APPENDED,  /* not committed                          */
-	COMMITTED, /* waits for edges                        */
-	SETTLING,  /* its receipt is appended, not committed */
-};
-
-struct revoke {
-	TAILQ_ENTRY(revoke) link; /* in wanted, then in appended, then in none */
-	struct revokes *revokes;
-	enum stage stage;
-	struct uuid account, key;
-	struct caller caller; /* who asked first */
-	uint64_t number;
-	int64_t revoked_at, began_ms;   /* wall; boot */
-	uint32_t waiting, acked, total; /* edges */
-	uint32_t ingest, subscribe;
-	unsigned tries;
-	struct bus_call *call[REVOKE_CALLS];
-	size_t n_call;
-	struct timer retry;
-};
-TAILQ_HEAD(revoke_list, revoke);
-
-/* One notice that is kept. */
-struct row {
-	struct uuid account, key;
-	struct revoke *revoke; /* NULL once settled */
-};
-
-struct revokes {
-	struct auth *auth;
-	struct idmap by_key;
-	struct revoke_list wanted, appended;
-	uint64_t applied; /* the newest number that an event has taken */
-	uint64_t floor, newest;
-	struct row *row; /* of floor + 1 … newest */
-	size_t cap;
-};
 
 struct revokes *revokes_new(struct auth *auth)
 {
 	struct revokes *revokes = xcalloc(1, sizeof *revokes);
 
 	revokes->auth = auth;
+	map_init(&revokes->by_key, sizeof(struct uuid));
 	TAILQ_INIT(&revokes->wanted);
 	TAILQ_INIT(&revokes->appended);
 	return revokes;
 }
 
-/* Stays in its list, if it is in one. */
-static void free_revoke(struct revoke *revoke)
-{
-	struct revokes *revokes = revoke->revokes;
-
-	for (size_t i = 0; i < revoke->n_call; i++)
-		bus_drop(revoke->call[i]);
-	timer_stop(revokes->auth->loop, &revoke->retry);
-	idmap_remove(&revokes->by_key, &revoke->key);
-	revokes->auth->metrics.revokes_waiting--;
-	mem_free(revoke);
-}
-
 void revokes_free(struct revokes *revokes)
 {
-	struct idmap_slot *slot;
-
 	if (!revokes)
 		return;
-	for (size_t i = 0; (slot = idmap_next(&revokes->by_key, &i)); i = 0)
-		free_revoke(slot->value);
-	idmap_done(&revokes->by_key);
-	mem_free(revokes->row);
+	while (revokes->by_key.count > 0)
+		revoke_free(MAP_OWNER(map_any(&revokes->by_key), struct revoke, by_key));
+	map_done(&revokes->by_key);
 	mem_free(revokes);
 }
 
-/* ---- notices ---- */
-
-uint64_t notices_newest(const struct revokes *revokes)
+static struct revoke *find(const struct revokes *revokes, const struct uuid *key)
 {
-	return revokes->newest;
-}
-
-uint64_t notices_floor(const struct revokes *revokes)
-{
-	return revokes->floor;
-}
-
-static struct row *row_of(const struct revokes *revokes, uint64_t number)
-{
-	MUST(number > revokes->floor && number <= revokes->newest);
-	return &revokes->row[number - revokes->floor - 1];
-}
-
-static struct row *add_row(struct revokes *revokes, uint64_t number, const struct uuid *account,
-                           const struct uuid *key)
-{
-	size_t n = revokes->newest - revokes->floor;
-
-	MUST(number == revokes->newest + 1);
-	if (n == revokes->cap) {
-		revokes->cap = revokes->cap ? 2 * revokes->cap : 64;
-		revokes->row = xrealloc(revokes->row, revokes->cap, sizeof *revokes->row);
-	}
-	revokes->row[n] = (struct row){ *account, *key, NULL };
-	revokes->newest = number;
-	return &revokes->row[n];
-}
-
-size_t notices_after(const struct revokes *revokes, uint64_t after, Auth__Notice ***ret)
-{
-	uint64_t first = after < revokes->floor ? revokes->floor + 1 : after + 1;
-	size_t n = first > revokes->newest ? 0 : revokes->newest - first + 1;
-	Auth__Notice **list, *notice;
-
-	if (n > NOTICES_A_MESSAGE)
-		n = NOTICES_A_MESSAGE;
-	list = xcalloc(n, sizeof *list + sizeof *notice);
-	notice = (Auth__Notice *)(list + n);
-	for (size_t i = 0; i < n; i++) {
-		struct row *row = row_of(revokes, first + i);
-
-		auth__notice__init(&notice[i]);
-		notice[i].number = first + i;
-		notice[i].account = wire_bytes_of(&row->account);
-		notice[i].key = wire_bytes_of(&row->key);
-		notice[i].reason = (char *)REASON_REVOKED;
-		list[i] = &notice[i];
-	}
-	*ret = list;
-	return n;
-}
-
-void notices_trim(struct revokes *revokes)
-{
-	AUTO(batch_free) struct store_batch *batch = batch_new();
-	uint64_t through = revokes->newest > NOTICES_KEPT ? revokes->newest - NOTICES_KEPT : 0;
-	size_t n = 0;
-	struct edge *edge;
-
-	TAILQ_FOREACH(edge, &revokes->auth->leases.edges, link)
-	if (edge->live && edge->applied < through)
-		through = edge->applied;
-	while (revokes->floor + n < through && !revokes->row[n].revoke)
-		n++;
-	if (n == 0)
-		return;
-	rows_trim_notices(batch, revokes->floor + n);
-	if (store_write(revokes->auth->store, batch) != OK)
-		return; /* a broken or full disk: tried again, and said by those who must write */
-	memmove(revokes->row, revokes->row + n,
-	        (revokes->newest - revokes->floor - n) * sizeof *revokes->row);
-	revokes->floor += n;
-}
-
-/* ---- the receipt ---- */
-
-static void answer_all(struct revoke *revoke, struct bytes reply)
-{
-	for (size_t i = 0; i < revoke->n_call; i++)
-		bus_reply(revoke->call[i], reply);
-	revoke->n_call = 0;
-}
-
-static void refuse_all(struct revoke *revoke, const struct refusal *why)
-{
-	struct buf buf = { 0 };
-
-	refusal_pack(why, &buf);
-	for (size_t i = 0; i < revoke->n_call; i++)
-		core_answer_bytes(revoke->revokes->auth, revoke->call[i], BYTES(buf.data, buf.len));
-	revoke->n_call = 0;
-	buf_free(&buf);
-}
-
-static struct bytes receipt_reply(Auth__Receipt *receipt, struct buf *buf)
-{
-	Auth__AuthReply reply = AUTH__AUTH_REPLY__INIT;
-
-	reply.result_case = AUTH__AUTH_REPLY__RESULT_RECEIPT;
-	reply.receipt = receipt;
-	return wire_pack(buf, &reply.base);
-}
-
-static void settle(void *self);
-
-static void on_settled(void *self, enum err err)
-{
-	struct revoke *revoke = self;
-	struct revokes *revokes = revoke->revokes;
-	struct auth *auth = revokes->auth;
-	Auth__Receipt *receipt;
-	struct buf buf = { 0 };
-
-	if (err == ERR_CONFLICT) {
-		settle(revoke);
-		return;
-	}
-	if (err != OK) {
-		struct refusal why =
-		        REFUSAL_AWAY("the key is revoked on every edge, but the disk is "
-		                     "too full for the receipt");
-
-		refuse_all(revoke, &why);
-		timer_set(auth->loop, &revoke->retry, SETTLE_RETRY_MS, settle, revoke);
-		return;
-	}
-	if (rows_receipt(auth->store, &revoke->account, &revoke->key, &receipt) == OK) {
-		auth->metrics.revoke_ms_total += receipt->elapsed_ms;
-		answer_all(revoke, receipt_reply(receipt, &buf));
-		wire_free(&receipt->base);
-		buf_free(&buf);
-	}
-	row_of(revokes, revoke->number)->revoke = NULL;
-	free_revoke(revoke); /* who still waits asks again and gets the stored receipt */
-}
-
-static void settle(void *self)
-{
-	struct revoke *revoke = self;
-	int64_t elapsed_ms = clock_boot_ms() - revoke->began_ms;
-	Auth__SocketsClosed sockets = AUTH__SOCKETS_CLOSED__INIT;
-	Auth__Receipt receipt = AUTH__RECEIPT__INIT;
-	Events__RevokeSettled settled = EVENTS__REVOKE_SETTLED__INIT;
-	Events__AuthEvent event = EVENTS__AUTH_EVENT__INIT, *events[] = { &event };
-
-	revoke->stage = SETTLING;
-	sockets.ingest = revoke->ingest;
-	sockets.subscribe = revoke->subscribe;
-	receipt.revoked_at = revoke->revoked_at;
-	receipt.sockets_closed = &sockets;
-	receipt.edges_acked = revoke->acked;
-	receipt.edges_total = revoke->total;
-	receipt.elapsed_ms = (uint32_t)(elapsed_ms < 0            ? 0
-	                                : elapsed_ms > UINT32_MAX ? UINT32_MAX
-	                                                          : elapsed_ms);
-	settled.account = wire_bytes_of(&revoke->account);
-	settled.key = wire_bytes_of(&revoke->key);
-	settled.receipt = &receipt;
-	event.event_case = EVENTS__AUTH_EVENT__EVENT_REVOKE_SETTLED;
-	event.revoke_settled = &settled;
-	core_append(revoke->revokes->auth, events, 1, on_settled, revoke);
-}
-
-static void settle_if_all_have(struct revoke *revoke)
-{
-	if (revoke->waiting == 0 && revoke->stage == COMMITTED)
-		settle(revoke);
-}
-
-/* ---- edges ---- */
-
-void edge_joined(struct revokes *revokes, struct edge *edge)
-{
-	edge->applied = edge->discharged = revokes->newest;
-}
-
-void edge_applied(struct revokes *revokes, struct edge *edge, uint64_t applied)
-{
-	if (applied > edge->applied && applied <= revokes->newest)
-		edge->applied = applied;
-}
-
-/* Of the edge's answer about notice number; NULL when it says nothing about it. */
-static const Auth__SocketsClosed *closed_for(uint64_t number, uint64_t first,
-                                             Auth__SocketsClosed *const *closed, size_t n_closed)
-{
-	return number >= first && number - first < n_closed ? closed[number - first] : NULL;
-}
-
-void edge_discharged(struct revokes *revokes, struct edge *edge, uint64_t first,
-                     Auth__SocketsClosed *const *closed, size_t n_closed)
-{
-	while (edge->discharged < edge->applied) {
-		uint64_t number = ++edge->discharged;
-		struct revoke *revoke = row_of(revokes, number)->revoke;
-		const Auth__SocketsClosed *sockets = closed_for(number, first, closed, n_closed);
-
-		if (!revoke)
-			continue;
-		revoke->waiting--;
-		revoke->acked++;
-		revoke->ingest += sockets ? sockets->ingest : 0;
-		revoke->subscribe += sockets ? sockets->subscribe : 0;
-		settle_if_all_have(revoke);
-	}
-}
-
-void edge_over(struct revokes *revokes, struct edge *edge)
-{
-	edge_discharged(revokes, edge, 0, NULL, 0); /* what it had acknowledged counts */
-	while (edge->discharged < revokes->newest) {
-		struct revoke *revoke = row_of(revokes, ++edge->discharged)->revoke;
-
-		if (!revoke)
-			continue;
-		revoke->waiting--;
-		revokes->auth->metrics.edges_lost_total++;
-		settle_if_all_have(revoke);
-	}
-}
-
-/* A revoke has become true: who must hear it? */
-static void wait_for_edges(struct revoke *revoke)
-{
-	struct revokes *revokes = revoke->revokes;
-	struct edge *edge;
-
-	revoke->stage = COMMITTED;
-	TAILQ_FOREACH(edge, &revokes->auth->leases.edges, link)
-	{
-		if (!edge->live) {
-			edge->discharged = revoke->number;
-			continue;
-		}
-		revoke->waiting++;
-		revoke->total++;
-	}
-	settle_if_all_have(revoke);
+	return MAP_OWNER(map_find(&revokes->by_key, key), struct revoke, by_key);
 }
 
 /* ---- from wanted to committed ---- */
@@ -337,7 +43,7 @@ static void broadcast(struct revokes *revokes, uint64_t after)
 	Auth__Notices message = AUTH__NOTICES__INIT;
 	struct buf buf = { 0 };
 
-	message.n_notices = notices_after(revokes, after, &message.notices);
+	message.n_notices = notices_after(&revokes->auth->notices, after, &message.notices);
 	/* Lost is allowed: deliver and Renew see to it that every edge hears it. */
 	if (message.n_notices > 0 &&
 	    bus_publish(revokes->auth->bus, "auth.notices", wire_pack(&buf, &message.base)) != OK)
@@ -348,7 +54,7 @@ static void broadcast(struct revokes *revokes, uint64_t after)
 
 static void on_appended_committed(struct revokes *revokes)
 {
-	uint64_t before = revokes->newest;
+	uint64_t before = revokes->auth->notices.newest;
 	struct revoke *revoke, *next;
 
 	lease_check(revokes->auth);
@@ -360,11 +66,12 @@ static void on_appended_committed(struct revokes *revokes)
 		log_info("key-revoked", "key=%s notice=%llu", key,
 		         (unsigned long long)revoke->number);
 		revokes->auth->metrics.keys_revoked_total++;
-		add_row(revokes, revoke->number, &revoke->account, &revoke->key)->revoke = revoke;
+		notices_add(&revokes->auth->notices, revoke->number, &revoke->account, &revoke->key)
+		        ->revoke = revoke;
 	}
 	while ((next = TAILQ_FIRST(&revokes->appended))) {
 		TAILQ_REMOVE(&revokes->appended, next, link);
-		wait_for_edges(next);
+		revoke_wait_for_edges(next);
 	}
 	broadcast(revokes, before);
 	deliver_notices(revokes->auth);
@@ -385,8 +92,8 @@ static void on_append_failed(struct revokes *revokes, enum err err)
 			TAILQ_INSERT_HEAD(&revokes->wanted, revoke, link);
 			continue;
 		}
-		refuse_all(revoke, &why);
-		free_revoke(revoke);
+		revoke_refuse_all(revoke, &why);
+		revoke_free(revoke);
 	}
 }
 
@@ -427,8 +134,8 @@ static struct revoke *next_wanted(struct revokes *revokes)
 		TAILQ_REMOVE(&revokes->wanted, revoke, link);
 		if (still_wanted(revoke, &why))
 			return revoke;
-		refuse_all(revoke, &why);
-		free_revoke(revoke);
+		revoke_refuse_all(revoke, &why);
+		revoke_free(revoke);
 	}
 	return NULL;
 }
@@ -494,7 +201,7 @@ void revokes_applied(struct revokes *revokes, uint64_t number)
 
 bool revoke_is_under_way(const struct revokes *revokes, const struct uuid *key)
 {
-	const struct revoke *revoke = idmap_get(&revokes->by_key, key);
+	const struct revoke *revoke = find(revokes, key);
 
 	return revoke && revoke->stage == APPENDED;
 }
@@ -520,7 +227,7 @@ static struct revoke *revoke_new(struct revokes *revokes, const struct uuid *acc
 	revoke->account = *account;
 	revoke->key = *key;
 	revoke->began_ms = clock_boot_ms();
-	idmap_put(&revokes->by_key, key, revoke);
+	map_add(&revokes->by_key, &revoke->by_key, &revoke->key);
 	revokes->auth->metrics.revokes_waiting++;
 	return revoke;
 }
@@ -539,7 +246,7 @@ static void answer_receipt(struct auth *auth, struct bus_call *call, const struc
 		core_refuse(auth, call, &why);
 		return;
 	}
-	core_answer_bytes(auth, call, receipt_reply(receipt, &buf));
+	core_answer_bytes(auth, call, revoke_receipt_reply(receipt, &buf));
 	buf_free(&buf);
 	wire_free(&receipt->base);
 }
@@ -559,7 +266,7 @@ void revoke_wanted(struct auth *auth, struct bus_call *call, const struct caller
 		core_refuse(auth, call, &why);
 		return;
 	}
-	revoke = idmap_get(&revokes->by_key, &key);
+	revoke = find(revokes, &key);
 	if (revoke) {
 		join(revoke, call);
 		return;
@@ -569,7 +276,7 @@ void revoke_wanted(struct auth *auth, struct bus_call *call, const struct caller
 		answer_receipt(auth, call, &owner, &key);
 		return;
 	}
-	if (err != OK || revokes->by_key.n >= REVOKES_MOST) {
+	if (err != OK || revokes->by_key.count >= REVOKES_MOST) {
 		why = err != OK ? refusal_of(err, why)
 		                : REFUSAL_AWAY("too many revokes are under way");
 		core_refuse(auth, call, &why);
@@ -588,7 +295,7 @@ void revoke_wanted(struct auth *auth, struct bus_call *call, const struct caller
 static enum err resume(struct revokes *revokes, uint64_t number)
 {
 	struct auth *auth = revokes->auth;
-	struct row *row = row_of(revokes, number);
+	struct notice_row *row = notices_row(&auth->notices, number);
 	AUTO(wire_free) ProtobufCMessage *message = NULL;
 	const Events__AuthEvent *event;
 	struct revoke *revoke;
@@ -609,42 +316,27 @@ static enum err resume(struct revokes *revokes, uint64_t number)
 	revoke->revoked_at = event->at_ms;
 	passed_ms = clock_wall_ms() - event->at_ms;
 	revoke->began_ms -= passed_ms > 0 ? passed_ms : 0;
-	wait_for_edges(revoke);
+	revoke_wait_for_edges(revoke);
 	return OK;
 }
 
 enum err revokes_load(struct revokes *revokes)
 {
-	AUTO(scan_close)
-	struct store_scan *scan = rows_scan_own(revokes->auth->store, ROWS_NOTICES);
-	struct bytes key, value;
+	struct auth *auth = revokes->auth;
+	const struct notices *notices = &auth->notices;
+	uint64_t oldest = notices->newest; /* before the oldest that goes on */
 	struct edge *edge;
-	enum err err;
+	enum err err = OK;
 
-	while (scan_next(scan, &key, &value)) {
-		AUTO(wire_free)
-		ProtobufCMessage *message = wire_unpack(&auth__notice__descriptor, value);
-		const Auth__Notice *notice = (const Auth__Notice *)message;
-		struct uuid account, id;
-
-		if (!notice || !wire_id(notice->account, &account) || !wire_id(notice->key, &id))
-			return ERR_MALFORMED;
-		if (revokes->newest == 0)
-			revokes->floor = revokes->newest = notice->number - 1;
-		if (notice->number != revokes->newest + 1)
-			return ERR_MALFORMED;
-		(void)add_row(revokes, notice->number, &account, &id);
-	}
-	err = scan_err(scan);
-	revokes->applied = revokes->newest;
-	TAILQ_FOREACH(edge, &revokes->auth->leases.edges, link)
-	edge->applied = edge->discharged = revokes->floor;
-	for (uint64_t n = revokes->floor + 1; err == OK && n <= revokes->newest; n++)
+	revokes->applied = notices->newest;
+	TAILQ_FOREACH(edge, &auth->leases.edges, link)
+	edge->applied = edge->discharged = notices->floor;
+	for (uint64_t n = notices->newest; err == OK && n > notices->floor; n--) {
 		err = resume(revokes, n);
-	for (uint64_t n = revokes->floor + 1; err == OK && n <= revokes->newest; n++)
-		if (row_of(revokes, n)->revoke) {
-			broadcast(revokes, n - 1);
-			break;
-		}
+		if (notices_row(notices, n)->revoke)
+			oldest = n - 1;
+	}
+	if (err == OK)
+		broadcast(revokes, oldest);
 	return err;
 }

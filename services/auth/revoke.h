@@ -18,13 +18,12 @@
 #include "services/auth/core.h"
 
 #define REVOKES_MOST    16384 /* under way; more are refused with 503 */
-#define NOTICES_KEPT    1000  /* at least, for edges that come back   */
 #define REVOKE_CALLS    64    /* that wait for one receipt; an older one asks again */
 #define SETTLE_RETRY_MS 1000
 
 struct revokes *revokes_new(struct auth *auth);
 void revokes_free(struct revokes *revokes);
-/* Reads the notices; every loaded edge is asked for what has no receipt. ERR_IO, ERR_MALFORMED. */
+/* After notices and edges: goes on with what has no receipt. ERR_IO, ERR_MALFORMED. */
 CHECKED enum err revokes_load(struct revokes *revokes);
 
 /* Takes the call. caller: who asks; id: as the client wrote it; account NULL = any. */
@@ -36,22 +35,14 @@ bool revoke_is_under_way(const struct revokes *revokes, const struct uuid *key);
 /* apply() of KeyRevoked, in memory. */
 void revokes_applied(struct revokes *revokes, uint64_t number);
 
-uint64_t notices_newest(const struct revokes *revokes); /* committed */
-uint64_t notices_floor(const struct revokes *revokes);  /* those up to here are not kept */
-/* Kept notices after a number, oldest first, at most NOTICES_A_MESSAGE: an array of pointers
- * into one allocation (mem_free the array). */
-size_t notices_after(const struct revokes *revokes, uint64_t after, Auth__Notice ***ret);
-/* Lets go what no live edge and no revoke needs. */
-void notices_trim(struct revokes *revokes);
-
 /* A new edge holds no verdict: it stands at the newest. A loaded one at the floor. */
-void edge_joined(struct revokes *revokes, struct edge *edge);
+void edge_joined(struct auth *auth, struct edge *edge);
 /* The edge has all up to applied in force. More than newest is ignored. */
-void edge_applied(struct revokes *revokes, struct edge *edge, uint64_t applied);
+void edge_applied(struct auth *auth, struct edge *edge, uint64_t applied);
 /* What it closed for notices first, first + 1 …: counted with those it now discharges. */
-void edge_discharged(struct revokes *revokes, struct edge *edge, uint64_t first,
+void edge_discharged(struct auth *auth, struct edge *edge, uint64_t first,
                      Auth__SocketsClosed *const *closed, size_t n_closed);
 /* It holds no lease any more: no revoke waits for it. */
-void edge_over(struct revokes *revokes, struct edge *edge);
+void edge_over(struct auth *auth, struct edge *edge);
 
 #endif

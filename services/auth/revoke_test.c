@@ -256,9 +256,9 @@ Test(revoke, keeps_few_notices_when_every_edge_has_applied_them)
 		(void)ask_renew(edge, edge->applied);
 	}
 	run_for(11000);
-	cr_assert_eq(notices_newest(fx.auth->revokes), NOTICES_KEPT + 50);
-	cr_assert_eq(notices_floor(fx.auth->revokes), 50);
+	cr_assert_eq(fx.auth->notices.newest, NOTICES_KEPT + 50);
+	cr_assert_eq(fx.auth->notices.floor, 50);
 	restart();
-	cr_assert_eq(notices_newest(fx.auth->revokes), NOTICES_KEPT + 50);
-	cr_assert_eq(notices_floor(fx.auth->revokes), 50);
+	cr_assert_eq(fx.auth->notices.newest, NOTICES_KEPT + 50);
+	cr_assert_eq(fx.auth->notices.floor, 50);
 }

@@ -42,7 +42,7 @@ static void answer_verdict(struct auth *auth, struct bus_call *call, const struc
 	principal.key = wire_bytes_of(id);
 	principal.scopes = row->scopes;
 	principal.device_id = row->key->device_id;
-	principal.notice = notices_newest(auth->revokes);
+	principal.notice = auth->notices.newest;
 	principal_sign(&principal, auth->deps.bus_secret, mac);
 	verdict.principal = &principal;
 	reply.result_case = AUTH__AUTH_REPLY__RESULT_VERDICT;

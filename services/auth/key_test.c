@@ -1,0 +1,124 @@
+#include "services/auth/key.h"
+
+#include <criterion/criterion.h>
+#include <sodium.h>
+#include <string.h>
+
+#define VECTOR "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE"
+
+static struct refusal why;
+static struct key_wish wish;
+
+static bool wished(const char *label, char **scopes, size_t n_scopes, const char *device_id)
+{
+	Auth__MintKey mint = AUTH__MINT_KEY__INIT;
+
+	mint.label = (char *)label;
+	mint.scopes = scopes;
+	mint.n_scopes = n_scopes;
+	mint.device_id = (char *)device_id;
+	return key_wish_of(&mint, &wish, &why);
+}
+
+Test(key, has_ingest_subscribe_read_and_write_by_default)
+{
+	cr_assert(wished("x", NULL, 0, NULL));
+	cr_assert_eq(wish.scopes, SCOPES_DEFAULT);
+	cr_assert(wished("x", NULL, 0, "watch"));
+	cr_assert_eq(wish.scopes, SCOPE_INGEST | SCOPE_SUBSCRIBE | SCOPE_READ);
+}
+
+Test(key, names_the_field_what_was_expected_and_what_came)
+{
+	char *unknown[] = { (char *)"read", (char *)"fly" }, *write[] = { (char *)"write" };
+	char long_label[130], device[130];
+
+	memset(long_label, 'x', sizeof long_label);
+	long_label[129] = '\0';
+	memset(device, 'd', sizeof device);
+	device[129] = '\0';
+	cr_assert(!wished("", NULL, 0, NULL));
+	cr_assert_str_eq(why.detail, "label: expected 1 to 128 characters, got 0");
+	cr_assert(!wished(long_label, NULL, 0, NULL));
+	cr_assert_str_eq(why.detail, "label: expected 1 to 128 characters, got 129");
+	cr_assert(!wished("x", unknown, 2, NULL));
+	cr_assert_str_eq(why.detail, "scopes[1]: expected ingest, subscribe, read, write or keys, "
+	                             "got \"fly\"");
+	cr_assert(!wished("x", NULL, 0, device));
+	cr_assert_str_eq(why.detail, "device_id: expected 1 to 128 bytes, got 129");
+	cr_assert(!wished("x", NULL, 0, ""));
+	cr_assert(!wished("x", write, 1, "watch"));
+	cr_assert_str_eq(why.detail, "scopes[0]: a key bound to a device cannot have write");
+	cr_assert_eq(why.status, 400);
+}
+
+Test(key, counts_characters_and_not_bytes)
+{
+	char label[2 * 128 + 1] = "";
+
+	for (int i = 0; i < 128; i++)
+		strcat(label, "ä");
+	cr_assert(wished(label, NULL, 0, NULL));
+}
+
+Test(key, refuses_control_characters_and_keys_in_texts)
+{
+	const char *bad[] = { "a\nb", "\x7f", "a\xc2\x85", "my key " VECTOR "!" };
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		cr_assert(!wished(bad[i], NULL, 0, NULL), "label %zu", i);
+		cr_assert(!wished("x", NULL, 0, bad[i]), "device_id %zu", i);
+		cr_assert_null(strstr(why.detail, "raeh_A"));
+	}
+	cr_assert(wished("raeh_ is how they begin", NULL, 0, NULL));
+}
+
+Test(key, never_repeats_a_key_that_came_as_a_scope)
+{
+	char *scope[] = { (char *)VECTOR };
+
+	cr_assert(!wished("x", scope, 1, NULL));
+	cr_assert_null(strstr(why.detail, "ABCDEFGHIJ"), "%s", why.detail);
+}
+
+Test(key, may_be_wished_within_the_callers_own_rights_alone)
+{
+	struct caller caller = { .scopes = SCOPE_KEYS | SCOPE_READ };
+	const struct {
+		uint32_t scopes;
+		const char *device_id, *bound_to;
+		bool allowed;
+	} row[] = {
+		{SCOPE_READ,                 NULL,    "",      true },
+		{ SCOPE_READ | SCOPE_KEYS,   NULL,    "",      true },
+		{ SCOPE_READ | SCOPE_INGEST, NULL,    "",      false},
+		{ SCOPE_READ,                "watch", "",      true },
+		{ SCOPE_READ,                NULL,    "watch", false},
+		{ SCOPE_READ,                "other", "watch", false},
+		{ SCOPE_READ,                "watch", "watch", true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		wish = (struct key_wish){ row[i].scopes, "x", row[i].device_id };
+		strcpy(caller.device_id, row[i].bound_to);
+		cr_assert_eq(key_wish_allowed(&wish, &caller, &why), row[i].allowed, "row %zu", i);
+	}
+	caller = (struct caller){ .scopes = SCOPES_DEFAULT };
+	wish = (struct key_wish){ SCOPE_READ, "x", NULL };
+	cr_assert(!key_wish_allowed(&wish, &caller, &why));
+	cr_assert_eq(why.status, 403);
+	caller.is_operator = true;
+	cr_assert(key_wish_allowed(&wish, &caller, &why));
+}
+
+Test(key, is_kept_as_a_digest_that_needs_the_secret)
+{
+	const uint8_t secret[SECRET_BYTES] = { 1 }, other[SECRET_BYTES] = { 2 };
+	uint8_t one[DIGEST_BYTES], two[DIGEST_BYTES];
+
+	key_digest(VECTOR, secret, one);
+	key_digest(VECTOR, secret, two);
+	cr_assert_eq(memcmp(one, two, sizeof one), 0);
+	key_digest(VECTOR, other, two);
+	cr_assert_neq(memcmp(one, two, sizeof one), 0);
+}

@@ -1,0 +1,182 @@
+#include "services/auth/settle.h"
+
+#include "common/clock.h"
+
+/* Stays in its list, if it is in one. */
+void revoke_free(struct revoke *revoke)
+{
+	struct revokes *revokes = revoke->revokes;
+
+	for (size_t i = 0; i < revoke->n_call; i++)
+		bus_drop(revoke->call[i]);
+	timer_stop(revokes->auth->loop, &revoke->retry);
+	map_remove(&revokes->by_key, &revoke->by_key);
+	revokes->auth->metrics.revokes_waiting--;
+	mem_free(revoke);
+}
+
+/* ---- the receipt ---- */
+
+static void answer_all(struct revoke *revoke, struct bytes reply)
+{
+	for (size_t i = 0; i < revoke->n_call; i++)
+		bus_reply(revoke->call[i], reply);
+	revoke->n_call = 0;
+}
+
+void revoke_refuse_all(struct revoke *revoke, const struct refusal *why)
+{
+	struct buf buf = { 0 };
+
+	refusal_pack(why, &buf);
+	for (size_t i = 0; i < revoke->n_call; i++)
+		core_answer_bytes(revoke->revokes->auth, revoke->call[i], BYTES(buf.data, buf.len));
+	revoke->n_call = 0;
+	buf_free(&buf);
+}
+
+struct bytes revoke_receipt_reply(Auth__Receipt *receipt, struct buf *buf)
+{
+	Auth__AuthReply reply = AUTH__AUTH_REPLY__INIT;
+
+	reply.result_case = AUTH__AUTH_REPLY__RESULT_RECEIPT;
+	reply.receipt = receipt;
+	return wire_pack(buf, &reply.base);
+}
+
+static void settle(void *self);
+
+static void on_settled(void *self, enum err err)
+{
+	struct revoke *revoke = self;
+	struct revokes *revokes = revoke->revokes;
+	struct auth *auth = revokes->auth;
+	Auth__Receipt *receipt;
+	struct buf buf = { 0 };
+
+	if (err == ERR_CONFLICT) {
+		settle(revoke);
+		return;
+	}
+	if (err != OK) {
+		struct refusal why =
+		        REFUSAL_AWAY("the key is revoked on every edge, but the disk is "
+		                     "too full for the receipt");
+
+		revoke_refuse_all(revoke, &why);
+		timer_set(auth->loop, &revoke->retry, SETTLE_RETRY_MS, settle, revoke);
+		return;
+	}
+	if (rows_receipt(auth->store, &revoke->account, &revoke->key, &receipt) == OK) {
+		auth->metrics.revoke_ms_total += receipt->elapsed_ms;
+		answer_all(revoke, revoke_receipt_reply(receipt, &buf));
+		wire_free(&receipt->base);
+		buf_free(&buf);
+	}
+	notices_row(&auth->notices, revoke->number)->revoke = NULL;
+	revoke_free(revoke); /* who still waits asks again and gets the stored receipt */
+}
+
+static void settle(void *self)
+{
+	struct revoke *revoke = self;
+	int64_t elapsed_ms = clock_boot_ms() - revoke->began_ms;
+	Auth__SocketsClosed sockets = AUTH__SOCKETS_CLOSED__INIT;
+	Auth__Receipt receipt = AUTH__RECEIPT__INIT;
+	Events__RevokeSettled settled = EVENTS__REVOKE_SETTLED__INIT;
+	Events__AuthEvent event = EVENTS__AUTH_EVENT__INIT, *events[] = { &event };
+
+	revoke->stage = SETTLING;
+	sockets.ingest = revoke->ingest;
+	sockets.subscribe = revoke->subscribe;
+	receipt.revoked_at = revoke->revoked_at;
+	receipt.sockets_closed = &sockets;
+	receipt.edges_acked = revoke->acked;
+	receipt.edges_total = revoke->total;
+	receipt.elapsed_ms = (uint32_t)(elapsed_ms < 0            ? 0
+	                                : elapsed_ms > UINT32_MAX ? UINT32_MAX
+	                                                          : elapsed_ms);
+	settled.account = wire_bytes_of(&revoke->account);
+	settled.key = wire_bytes_of(&revoke->key);
+	settled.receipt = &receipt;
+	event.event_case = EVENTS__AUTH_EVENT__EVENT_REVOKE_SETTLED;
+	event.revoke_settled = &settled;
+	core_append(revoke->revokes->auth, events, 1, on_settled, revoke);
+}
+
+static void settle_if_all_have(struct revoke *revoke)
+{
+	if (revoke->waiting == 0 && revoke->stage == COMMITTED)
+		settle(revoke);
+}
+
+/* ---- edges ---- */
+
+void edge_joined(struct auth *auth, struct edge *edge)
+{
+	edge->applied = edge->discharged = auth->notices.newest;
+}
+
+void edge_applied(struct auth *auth, struct edge *edge, uint64_t applied)
+{
+	if (applied > edge->applied && applied <= auth->notices.newest)
+		edge->applied = applied;
+}
+
+/* Of the edge's answer about notice number; NULL when it says nothing about it. */
+static const Auth__SocketsClosed *closed_for(uint64_t number, uint64_t first,
+                                             Auth__SocketsClosed *const *closed, size_t n_closed)
+{
+	return number >= first && number - first < n_closed ? closed[number - first] : NULL;
+}
+
+void edge_discharged(struct auth *auth, struct edge *edge, uint64_t first,
+                     Auth__SocketsClosed *const *closed, size_t n_closed)
+{
+	while (edge->discharged < edge->applied) {
+		uint64_t number = ++edge->discharged;
+		struct revoke *revoke = notices_row(&auth->notices, number)->revoke;
+		const Auth__SocketsClosed *sockets = closed_for(number, first, closed, n_closed);
+
+		if (!revoke)
+			continue;
+		revoke->waiting--;
+		revoke->acked++;
+		revoke->ingest += sockets ? sockets->ingest : 0;
+		revoke->subscribe += sockets ? sockets->subscribe : 0;
+		settle_if_all_have(revoke);
+	}
+}
+
+void edge_over(struct auth *auth, struct edge *edge)
+{
+	edge_discharged(auth, edge, 0, NULL, 0); /* what it had acknowledged counts */
+	while (edge->discharged < auth->notices.newest) {
+		struct revoke *revoke = notices_row(&auth->notices, ++edge->discharged)->revoke;
+
+		if (!revoke)
+			continue;
+		revoke->waiting--;
+		auth->metrics.edges_lost_total++;
+		settle_if_all_have(revoke);
+	}
+}
+
+/* A revoke has become true: who must hear it? */
+void revoke_wait_for_edges(struct revoke *revoke)
+{
+	struct revokes *revokes = revoke->revokes;
+	struct edge *edge;
+
+	revoke->stage = COMMITTED;
+	TAILQ_FOREACH(edge, &revokes->auth->leases.edges, link)
+	{
+		if (!edge->live) {
+			edge->discharged = revoke->number;
+			continue;
+		}
+		revoke->waiting++;
+		revoke->total++;
+	}
+	settle_if_all_have(revoke);
+}

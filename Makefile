@@ -51,7 +51,9 @@ binary    = $(if $(filter cli,$(1)),raeh,raeh-$(1))
 # "--start-group": a service's archive and common's may need each other's protobuf code.
 archives  = -Wl,--start-group $(1) $(B)/common.a $(B)/proto.a -Wl,--end-group
 
-all: $(foreach s,$(services),$(B)/bin/$(call binary,$(s))) \
+simulated := $(patsubst %.c,$(B)/%.o,$(wildcard integration/sim/*.c))
+
+all: $(B)/bin/integration/sim $(foreach s,$(services),$(B)/bin/$(call binary,$(s))) \
      $(patsubst integration/%.c,$(B)/bin/integration/%,$(programs))
 
 define service_rules
@@ -92,6 +94,11 @@ $(B)/integration/%_test: $(B)/integration/%_test.o $(every_service) $(B)/common.
 $(B)/bin/integration/%: $(B)/integration/%.o $(every_service) $(B)/common.a $(B)/proto.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call archives,$(every_service)) $(LDLIBS)
+
+# Its own net and analysis come before the archives, so theirs are not taken.
+$(B)/bin/integration/sim: $(simulated) $(every_service) $(B)/common.a $(B)/proto.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(simulated) $(call archives,$(every_service)) $(LDLIBS)
 
 deps:
 	@./deps

@@ -90,7 +90,7 @@ static void append_account(struct command *command)
 	reply.result_case = AUTH__AUTH_REPLY__RESULT_ACCOUNT;
 	reply.account = &account;
 	(void)wire_pack(&command->reply, &reply.base);
-	command_append(command, events, 1);
+	auth_command_append(command, events, 1);
 }
 
 static void create_execute(struct command *command)
@@ -155,7 +155,7 @@ static void on_create_account(struct auth *auth, struct bus_call *call,
 	op = op_wanted(auth, call, request->op_id, &operator, 'a');
 	if (!op)
 		return;
-	command = command_new(auth, &create_kind, op, NULL, wire_copy(&create->base));
+	command = auth_command_new(auth, &create_kind, op, NULL, wire_copy(&create->base));
 	if (!command)
 		return;
 	create = (Auth__CreateAccount *)command->request;

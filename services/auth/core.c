@@ -246,7 +246,7 @@ static void free_command(struct command *command)
 	mem_free(command);
 }
 
-struct command *command_new(struct auth *auth, const struct command_kind *kind, struct op *op,
+struct command *auth_command_new(struct auth *auth, const struct command_kind *kind, struct op *op,
                             struct bus_call *call, ProtobufCMessage *request)
 {
 	struct command *command;
@@ -270,7 +270,7 @@ struct command *command_new(struct auth *auth, const struct command_kind *kind, 
 	return command;
 }
 
-void command_finish(struct command *command, struct bytes reply, bool keep)
+void auth_command_finish(struct command *command, struct bytes reply, bool keep)
 {
 	if (command->op)
 		op_answer(command->op, reply, keep);
@@ -310,7 +310,7 @@ static void on_command_committed(void *self, enum err err)
 	if (err == OK && command->kind->committed) {
 		command->kind->committed(command);
 	} else if (err == OK) {
-		command_finish(command, BYTES(command->reply.data, command->reply.len), true);
+		auth_command_finish(command, BYTES(command->reply.data, command->reply.len), true);
 	} else if (err == ERR_CONFLICT && command->tries < COMMAND_TRIES) {
 		command->kind->execute(command);
 	} else {
@@ -320,7 +320,7 @@ static void on_command_committed(void *self, enum err err)
 	}
 }
 
-void command_append(struct command *command, Events__AuthEvent *const *events, size_t n)
+void auth_command_append(struct command *command, Events__AuthEvent *const *events, size_t n)
 {
 	command->tries++;
 	core_append(command->auth, events, n, on_command_committed, command);

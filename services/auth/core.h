@@ -6,7 +6,7 @@
  *   - core_answer() (reads, refusals) is held while an append that was made before it is not.
  *
  * A command is one request that changes the view. Its execute() validates against the view as
- * it stands and then calls command_append(), command_refuse() or command_park() (wait for an
+ * it stands and then calls auth_command_append(), command_refuse() or command_park() (wait for an
  * append of somebody else and execute again). A conflict executes it again too.
  */
 #ifndef AUTH_CORE_H
@@ -156,12 +156,12 @@ struct command_kind {
 };
 
 /* NULL: too many, call and op were dropped. Takes over op, call and request. */
-struct command *command_new(struct auth *auth, const struct command_kind *kind, struct op *op,
+struct command *auth_command_new(struct auth *auth, const struct command_kind *kind, struct op *op,
                             struct bus_call *call, ProtobufCMessage *request);
-void command_append(struct command *command, Events__AuthEvent *const *events, size_t n);
+void auth_command_append(struct command *command, Events__AuthEvent *const *events, size_t n);
 void command_refuse(struct command *command, const struct refusal *why);
 /* With the bytes; keep: a repeat with the same op_id gets them too. */
-void command_finish(struct command *command, struct bytes reply, bool keep);
+void auth_command_finish(struct command *command, struct bytes reply, bool keep);
 void command_park(struct command *command);
 
 void core_start(struct auth *auth);

@@ -45,7 +45,7 @@ static void grant(struct auth *auth, struct edge *edge, struct bus_call *call)
 static void refuse_command(struct command *command, const struct refusal *why)
 {
 	refuse_lease(command->auth, TAKE(command->call), why);
-	command_finish(command, BYTES(NULL, 0), false);
+	auth_command_finish(command, BYTES(NULL, 0), false);
 }
 
 /* ---- Register ---- */
@@ -75,11 +75,11 @@ static void register_append(struct command *command, const Auth__LeaseRequest *r
 		edge_list_registered(&list, request->slot, incarnation, auth->deps.lease_ms);
 	}
 	if (list.n > 0) {
-		command_append(command, list.event, list.n);
+		auth_command_append(command, list.event, list.n);
 	} else {
 		grant(auth, leases_find(&auth->leases, request->slot, incarnation),
 		      TAKE(command->call));
-		command_finish(command, BYTES(NULL, 0), false);
+		auth_command_finish(command, BYTES(NULL, 0), false);
 	}
 	edge_list_free(&list);
 }
@@ -123,7 +123,7 @@ static void register_committed(struct command *command)
 	         request->register_edge->holds_slot_lock);
 	edge->committed = true;
 	grant(auth, edge, TAKE(command->call));
-	command_finish(command, BYTES(NULL, 0), false);
+	auth_command_finish(command, BYTES(NULL, 0), false);
 }
 
 static const struct command_kind register_kind = {
@@ -176,7 +176,7 @@ static void deregister_execute(struct command *command)
 
 	if (edge) {
 		edge_list_gone(&list, edge);
-		command_append(command, list.event, list.n);
+		auth_command_append(command, list.event, list.n);
 	} else {
 		command->kind->committed(command);
 	}
@@ -189,7 +189,7 @@ static void deregister_committed(struct command *command)
 
 	reply.newest = command->auth->notices.newest;
 	answer_lease(TAKE(command->call), &reply);
-	command_finish(command, BYTES(NULL, 0), false);
+	auth_command_finish(command, BYTES(NULL, 0), false);
 }
 
 static const struct command_kind deregister_kind = {
@@ -203,7 +203,7 @@ static const struct command_kind deregister_kind = {
 static void begin(struct auth *auth, const struct command_kind *kind, struct bus_call *call,
                   ProtobufCMessage *request)
 {
-	struct command *command = command_new(auth, kind, NULL, call, wire_copy(request));
+	struct command *command = auth_command_new(auth, kind, NULL, call, wire_copy(request));
 
 	if (command)
 		kind->execute(command);

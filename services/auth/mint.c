@@ -77,7 +77,7 @@ static void append_minted(struct command *command, struct new_key *made)
 	buf_wipe(&command->reply);
 	(void)wire_pack(&command->reply, &reply.base);
 	made->key.key = NULL;
-	command_append(command, events, 1);
+	auth_command_append(command, events, 1);
 }
 
 static void mint_execute(struct command *command)
@@ -110,7 +110,7 @@ static void mint_execute(struct command *command)
 static void mint_committed(struct command *command)
 {
 	command->auth->metrics.keys_minted_total++;
-	command_finish(command, BYTES(command->reply.data, command->reply.len), true);
+	auth_command_finish(command, BYTES(command->reply.data, command->reply.len), true);
 }
 
 static const struct command_kind mint_kind = {
@@ -126,7 +126,7 @@ void mint_wanted(struct auth *auth, struct bus_call *call, const struct caller *
 
 	if (!op)
 		return;
-	command = command_new(auth, &mint_kind, op, NULL, wire_copy(&mint->base));
+	command = auth_command_new(auth, &mint_kind, op, NULL, wire_copy(&mint->base));
 	if (!command)
 		return;
 	command->caller = *caller;

@@ -87,9 +87,10 @@ static void unkey(struct grant *grant)
 static void enkey(struct grant *grant, const struct uuid *key)
 {
 	struct grants *grants = grant->grants;
-	struct keyed *keyed = MAP_OWNER(map_find(&grants->by_key, key), struct keyed, node);
+	struct keyed *keyed;
 
-	unkey(grant);
+	unkey(grant); /* first: it may free what is looked up below */
+	keyed = MAP_OWNER(map_find(&grants->by_key, key), struct keyed, node);
 	if (!keyed) {
 		keyed = xcalloc(1, sizeof *keyed);
 		keyed->key = *key;

@@ -1,0 +1,932 @@
+#include "integration/sim/fleet.h"
+
+#include "auth.pb-c.h"
+#include "common/frame.h"
+#include "common/keys.h"
+#include "common/principal.h"
+#include "common/uuid.h"
+#include "common/wire.h"
+#include "integration/sim/check.h"
+#include "integration/sim/simnet.h"
+#include "integration/sim/world.h"
+#include "publisher.pb-c.h"
+#include "router.pb-c.h"
+#include "services/auth/auth.h"
+#include "services/edge/edge.h"
+#include "services/publisher/publisher.h"
+#include "services/router/router.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define EDGES        2
+#define PUBLISHERS   2
+#define DEVICES      5
+#define APPS         3
+#define ACCOUNTS     2
+#define KEYS_MOST    64
+#define CLIENTS_MOST 1024
+#define LEASE_MS     2000
+#define IDLE_MS      20000
+#define SYNC_MS      3
+#define CHAOS_US     20000000  /* faults happen in this time          */
+#define SETTLE_US    60000000  /* then everything must come to rest   */
+#define MUTE_US      12000000  /* a peer that never speaks: knock again */
+#define ADMIN_MS     2000
+
+struct sim_key {
+	char text[48];
+	char id[UUID_TEXT];
+	unsigned account;
+	bool alive, asked; /* revoke asked */
+	int64_t answered_us; /* INT64_MAX: not revoked */
+};
+
+struct fleet;
+
+/* One connection, kept to the end: the checks look back at it. */
+struct client {
+	struct fleet *fleet;
+	struct sim_key *key;
+	struct peer *peer;
+	struct device *device; /* NULL: an app */
+	struct app *app;
+	bool open, over;
+	unsigned check; /* its number in check.c */
+	int64_t since_us;
+};
+
+struct device {
+	struct fleet *fleet;
+	char name[16];
+	unsigned account;
+	struct client *client;
+	bool ticking;
+};
+
+struct app {
+	struct fleet *fleet;
+	unsigned account;
+	struct client *client;
+};
+
+struct edge_node {
+	struct fleet *fleet;
+	struct node *node;
+	struct net *net;
+	struct edge *edge;
+	uint32_t slot;
+};
+
+struct publisher_node {
+	struct fleet *fleet;
+	struct node *node;
+	struct publisher *publisher;
+	unsigned number;
+};
+
+struct fleet {
+	struct world *world;
+	struct check *check;
+	bool verbose, ending, healing;
+	struct node *auth_node, *router_node, *admin;
+	struct auth *auth;
+	struct hasher *hasher;
+	struct router *router;
+	struct edge_node edge[EDGES];
+	struct publisher_node publisher[PUBLISHERS];
+	struct sim_key keys[KEYS_MOST];
+	unsigned n_keys, minting[ACCOUNTS];
+	struct client clients[CLIENTS_MOST];
+	unsigned n_clients;
+	struct device device[DEVICES];
+	struct app app[APPS];
+	char account[ACCOUNTS][UUID_TEXT];
+	char model[ACCOUNTS][UUID_TEXT];
+	bool ready[ACCOUNTS];
+	struct fleet_result result;
+};
+
+static const uint8_t bus_secret[SECRET_BYTES] = { 1 }, digest_secret[SECRET_BYTES] = { 2 };
+
+static void say(struct fleet *fleet, const char *format, ...)
+{
+	va_list args;
+
+	if (!fleet->verbose)
+		return;
+	(void)fprintf(stderr, "%10.6f ", (double)world_now_us(fleet->world) / 1e6);
+	va_start(args, format);
+	(void)vfprintf(stderr, format, args);
+	va_end(args);
+	(void)fprintf(stderr, "\n");
+}
+
+/* ---- the actors ---- */
+
+static void start_auth(struct node *node, void *ctx)
+{
+	struct fleet *fleet = ctx;
+	struct auth_deps deps = {
+		.loop = node_loop(node),
+		.bus = node_bus(node),
+		.store = node_store(node),
+		.process = "auth",
+		.lease_ms = LEASE_MS,
+	};
+
+	fleet->hasher = hasher_new(node_loop(node), 0);
+	deps.hasher = fleet->hasher;
+	memcpy(deps.bus_secret, bus_secret, sizeof bus_secret);
+	memcpy(deps.digest_secret, digest_secret, sizeof digest_secret);
+	MUST(auth_new(&deps, &fleet->auth) == OK);
+}
+
+static void stop_auth(struct node *node, void *ctx)
+{
+	struct fleet *fleet = ctx;
+
+	(void)node;
+	auth_free(TAKE(fleet->auth));
+	hasher_free(TAKE(fleet->hasher));
+}
+
+static void start_router(struct node *node, void *ctx)
+{
+	struct fleet *fleet = ctx;
+	const struct router_deps deps = {
+		.loop = node_loop(node),
+		.bus = node_bus(node),
+		.store = node_store(node),
+		.secret = bus_secret,
+		.publishers = PUBLISHERS,
+	};
+
+	MUST(router_new(&deps, &fleet->router) == OK);
+}
+
+static void stop_router(struct node *node, void *ctx)
+{
+	struct fleet *fleet = ctx;
+
+	(void)node;
+	router_free(TAKE(fleet->router));
+}
+
+static void start_publisher(struct node *node, void *ctx)
+{
+	struct publisher_node *self = ctx;
+	const struct publisher_deps deps = {
+		.loop = node_loop(node),
+		.bus = node_bus(node),
+		.store = node_store(node),
+		.secret = bus_secret,
+		.number = self->number,
+		.publishers = PUBLISHERS,
+	};
+
+	self->publisher = publisher_new(&deps);
+	MUST(self->publisher != NULL);
+}
+
+static void stop_publisher(struct node *node, void *ctx)
+{
+	struct publisher_node *self = ctx;
+
+	(void)node;
+	publisher_free(TAKE(self->publisher));
+}
+
+static void on_taken(void *ctx, void *client, struct bytes message);
+static void on_handed(void *ctx, void *client, struct bytes text);
+
+static void start_edge(struct node *node, void *ctx)
+{
+	struct edge_node *self = ctx;
+	const struct edge_settings settings = {
+		.slot = self->slot,
+		.publishers = PUBLISHERS,
+		.idle_timeout_ms = IDLE_MS,
+		.holds_slot_lock = true,
+	};
+	const struct net_watch watch = { on_taken, on_handed, self->fleet };
+
+	self->edge = edge_new(&settings, node_loop(node), node_bus(node));
+	self->net = simnet_new(node, &edge_net_events, self->edge, &watch);
+	edge_set_net(self->edge, self->net);
+}
+
+static void stop_edge(struct node *node, void *ctx)
+{
+	struct edge_node *self = ctx;
+
+	(void)node;
+	check_edge_died(self->fleet->check, self->slot);
+	net_free(TAKE(self->net));
+	edge_free(TAKE(self->edge));
+}
+
+static void turn_edge(struct node *node, void *ctx)
+{
+	struct edge_node *self = ctx;
+
+	(void)node;
+	simnet_turn_end(self->net);
+}
+
+static void start_admin(struct node *node, void *ctx)
+{
+	(void)node;
+	(void)ctx;
+}
+
+/* ---- what the checks see ---- */
+
+static void on_taken(void *ctx, void *who, struct bytes message)
+{
+	struct client *client = who;
+	struct fleet *fleet = ctx;
+	struct frame frame;
+	uint32_t serial;
+
+	if (!client->device || !frame_parse(message, &frame) || frame.payload.len != sizeof serial)
+		return;
+	memcpy(&serial, frame.payload.data, sizeof serial);
+	fleet->result.frames_taken++;
+	check_taken(fleet->check, serial, world_now_us(fleet->world) > client->key->answered_us);
+}
+
+static void on_handed(void *ctx, void *who, struct bytes text)
+{
+	struct client *client = who;
+	struct fleet *fleet = ctx;
+
+	if (world_now_us(fleet->world) > client->key->answered_us)
+		check_broken(fleet->check, "P2: a byte left for key %s after its revoke was answered: "
+					   "%.*s",
+			     client->key->id, (int)(text.len < 60 ? text.len : 60),
+			     (const char *)text.data);
+}
+
+static void on_published(void *ctx, struct node *node, const char *name, struct bytes event)
+{
+	struct fleet *fleet = ctx;
+
+	(void)node;
+	if (strncmp(name, "publisher-", 10) == 0)
+		check_published(fleet->check, name[10] - '0', event);
+}
+
+static void on_replied(void *ctx, struct node *node, const char *name, struct bytes request,
+		       struct bytes reply)
+{
+	struct fleet *fleet = ctx;
+
+	(void)node;
+	(void)request;
+	if (strncmp(name, "publisher-", 10) == 0)
+		check_replied(fleet->check, reply);
+}
+
+/* ---- the operator ---- */
+
+struct errand {
+	struct fleet *fleet;
+	unsigned account;
+	struct sim_key *key;
+	void (*done)(struct errand *errand, const ProtobufCMessage *reply);
+	void (*again)(struct errand *errand);
+	const ProtobufCMessageDescriptor *reply_type;
+	struct uuid op_id;
+};
+
+static void run_again(void *ctx)
+{
+	struct errand *errand = ctx;
+
+	if (errand->fleet->ending)
+		mem_free(errand);
+	else
+		errand->again(errand);
+}
+
+static void on_errand(void *ctx, enum err err, struct bytes data)
+{
+	struct errand *errand = ctx;
+	ProtobufCMessage *reply = err == OK ? wire_unpack(errand->reply_type, data) : NULL;
+
+	/* The first field of every reply is its error. */
+	if (!reply || ((const Auth__AuthReply *)reply)->error) {
+		world_at(errand->fleet->world, 200000, run_again, errand);
+	} else {
+		errand->done(errand, reply);
+		mem_free(errand);
+	}
+	wire_free(reply);
+}
+
+static void send_errand(struct errand *errand, const char *name, const ProtobufCMessage *request)
+{
+	struct buf buf = { 0 };
+
+	bus_request(node_bus(errand->fleet->admin), name, wire_pack(&buf, request), ADMIN_MS,
+		    on_errand, errand);
+	buf_free(&buf);
+}
+
+static struct errand *errand_new(struct fleet *fleet, void (*again)(struct errand *),
+				 void (*done)(struct errand *, const ProtobufCMessage *),
+				 const ProtobufCMessageDescriptor *reply_type)
+{
+	struct errand *errand = xcalloc(1, sizeof *errand);
+
+	errand->fleet = fleet;
+	errand->again = again;
+	errand->done = done;
+	errand->reply_type = reply_type;
+	for (int i = 0; i < 16; i++)
+		errand->op_id.byte[i] = (uint8_t)world_random(fleet->world, 256);
+	return errand;
+}
+
+static void ask_admin(struct errand *errand, Auth__AdminRequest *request)
+{
+	request->has_op_id = 1;
+	request->op_id = wire_bytes_of(&errand->op_id);
+	send_errand(errand, "auth.admin", &request->base);
+}
+
+static void device_connect(struct device *device);
+static void app_connect(struct app *app);
+static void mint(struct fleet *fleet, unsigned account);
+
+static void on_minted(struct errand *errand, const ProtobufCMessage *message)
+{
+	struct fleet *fleet = errand->fleet;
+	const Auth__Key *minted = ((const Auth__AuthReply *)message)->key;
+	struct sim_key *key = &fleet->keys[fleet->n_keys++];
+
+	MUST(fleet->n_keys < KEYS_MOST);
+	(void)snprintf(key->text, sizeof key->text, "%s", minted->key);
+	(void)snprintf(key->id, sizeof key->id, "%s", minted->id);
+	key->account = errand->account;
+	key->alive = true;
+	key->answered_us = INT64_MAX;
+	fleet->minting[errand->account]--;
+	say(fleet, "minted key %s for account %u", key->id, key->account);
+}
+
+static void ask_mint(struct errand *errand)
+{
+	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
+	Auth__MintKey mint_key = AUTH__MINT_KEY__INIT;
+
+	mint_key.label = (char *)"sim";
+	request.account = errand->fleet->account[errand->account];
+	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_MINT_KEY;
+	request.mint_key = &mint_key;
+	ask_admin(errand, &request);
+}
+
+static void mint(struct fleet *fleet, unsigned account)
+{
+	struct errand *errand;
+
+	if (fleet->n_keys + fleet->minting[0] + fleet->minting[1] >= KEYS_MOST - 1)
+		return;
+	errand = errand_new(fleet, ask_mint, on_minted, &auth__auth_reply__descriptor);
+	errand->account = account;
+	fleet->minting[account]++;
+	ask_mint(errand);
+}
+
+static void on_revoked(struct errand *errand, const ProtobufCMessage *message)
+{
+	const Auth__Receipt *receipt = ((const Auth__AuthReply *)message)->receipt;
+	struct fleet *fleet = errand->fleet;
+
+	errand->key->answered_us = world_now_us(fleet->world);
+	fleet->result.revokes++;
+	say(fleet, "revoke of %s answered: %u + %u sockets, %u of %u edges, %u ms", errand->key->id,
+	    receipt->sockets_closed->ingest, receipt->sockets_closed->subscribe,
+	    receipt->edges_acked, receipt->edges_total, receipt->elapsed_ms);
+}
+
+static void ask_revoke(struct errand *errand)
+{
+	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
+	Auth__RevokeKey revoke_key = AUTH__REVOKE_KEY__INIT;
+
+	revoke_key.id = errand->key->id;
+	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_REVOKE_KEY;
+	request.revoke_key = &revoke_key;
+	ask_admin(errand, &request);
+}
+
+static void revoke_one(struct fleet *fleet)
+{
+	struct sim_key *key = &fleet->keys[world_random(fleet->world, fleet->n_keys)];
+	struct errand *errand;
+
+	if (fleet->n_keys == 0 || !key->alive)
+		return;
+	key->alive = false;
+	key->asked = true;
+	say(fleet, "revoke %s", key->id);
+	errand = errand_new(fleet, ask_revoke, on_revoked, &auth__auth_reply__descriptor);
+	errand->key = key;
+	ask_revoke(errand);
+	mint(fleet, key->account);
+}
+
+static void on_model(struct errand *errand, const ProtobufCMessage *message)
+{
+	struct fleet *fleet = errand->fleet;
+	const Router__RouterReply *reply = (const Router__RouterReply *)message;
+
+	(void)snprintf(fleet->model[errand->account], UUID_TEXT, "%s", reply->model->id);
+	fleet->ready[errand->account] = true;
+	for (unsigned i = 0; i < DEVICES; i++)
+		if (fleet->device[i].account == errand->account)
+			device_connect(&fleet->device[i]);
+	for (unsigned i = 0; i < APPS; i++)
+		if (fleet->app[i].account == errand->account)
+			app_connect(&fleet->app[i]);
+}
+
+/* The operator has no principal; what a verdict would hold is made here with the secret. */
+static void ask_model(struct errand *errand)
+{
+	Router__RouterRequest request = ROUTER__ROUTER_REQUEST__INIT;
+	Router__CreateModel create = ROUTER__CREATE_MODEL__INIT;
+	Router__ChannelSpec channel = ROUTER__CHANNEL_SPEC__INIT;
+	Router__ChannelSpec *channels[] = { &channel };
+	Raeh__Principal principal = RAEH__PRINCIPAL__INIT;
+	struct uuid account;
+	uint8_t mac[32];
+
+	MUST(uuid_parse(errand->fleet->account[errand->account], &account));
+	principal.account = wire_bytes_of(&account);
+	principal.key = wire_bytes_of(&errand->op_id);
+	principal.scopes = SCOPES_DEFAULT;
+	principal_sign(&principal, bus_secret, mac);
+	channel.modality = (char *)"ppg_green";
+	channel.sample_rate_hz = 25;
+	channel.has_bit_depth = 1;
+	channel.bit_depth = 32;
+	create.name = (char *)"watch";
+	create.n_modality_channels = 1;
+	create.modality_channels = channels;
+	request.principal = &principal;
+	request.has_op_id = 1;
+	request.op_id = wire_bytes_of(&errand->op_id);
+	request.command_case = ROUTER__ROUTER_REQUEST__COMMAND_CREATE_MODEL;
+	request.create_model = &create;
+	send_errand(errand, "router", &request.base);
+}
+
+static void on_account(struct errand *errand, const ProtobufCMessage *message)
+{
+	struct fleet *fleet = errand->fleet;
+	const Auth__AuthReply *reply = (const Auth__AuthReply *)message;
+	struct errand *next;
+
+	(void)snprintf(fleet->account[errand->account], UUID_TEXT, "%s",
+		       reply->account->account_id);
+	mint(fleet, errand->account);
+	mint(fleet, errand->account);
+	next = errand_new(fleet, ask_model, on_model, &router__router_reply__descriptor);
+	next->account = errand->account;
+	ask_model(next);
+}
+
+static void ask_account(struct errand *errand)
+{
+	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
+	Auth__CreateAccount create = AUTH__CREATE_ACCOUNT__INIT;
+	char email[32];
+
+	(void)snprintf(email, sizeof email, "owner%u@example.com", errand->account);
+	create.email = email;
+	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_CREATE_ACCOUNT;
+	request.create_account = &create;
+	ask_admin(errand, &request);
+}
+
+/* ---- devices and apps ---- */
+
+static struct sim_key *pick_key(struct fleet *fleet, unsigned account)
+{
+	struct sim_key *found = NULL;
+	unsigned seen = 0;
+
+	/* Now and then one that is dead: a reconnect that races its revoke. */
+	for (unsigned i = 0; i < fleet->n_keys; i++) {
+		struct sim_key *key = &fleet->keys[i];
+		bool usable = key->alive || (key->asked && world_chance(fleet->world, 100));
+
+		if (key->account == account && usable && world_random(fleet->world, ++seen) == 0)
+			found = key;
+	}
+	return found;
+}
+
+static void leave(struct client *client)
+{
+	if (client->over)
+		return;
+	client->over = true;
+	peer_close(client->peer);
+}
+
+static void reconnect_device(void *ctx)
+{
+	device_connect(ctx);
+}
+
+static void reconnect_app(void *ctx)
+{
+	app_connect(ctx);
+}
+
+static void later(struct client *client, int64_t least_us, int64_t most_us)
+{
+	struct fleet *fleet = client->fleet;
+	int64_t delay = least_us + (int64_t)world_random(fleet->world, (uint64_t)(most_us - least_us));
+
+	if (client->device && client->device->client == client) {
+		client->device->client = NULL;
+		world_at(fleet->world, delay, reconnect_device, client->device);
+	} else if (client->app && client->app->client == client) {
+		client->app->client = NULL;
+		world_at(fleet->world, delay, reconnect_app, client->app);
+	}
+}
+
+static void on_peer_closed(void *ctx, int code)
+{
+	struct client *client = ctx;
+
+	say(client->fleet, "%s client %u closed with %d",
+	    client->device ? client->device->name : "app", client->check, code);
+	client->over = true;
+	if (client->app)
+		check_app_left(client->fleet->check, client->check);
+	if (code == 4009)
+		later(client, 1000000, 4000000);
+	else
+		later(client, 20000, 800000);
+}
+
+static void tick(void *ctx);
+
+static void send_frame(struct client *client)
+{
+	struct fleet *fleet = client->fleet;
+	uint32_t serial = check_new_frame(fleet->check, client->check);
+	struct frame frame = { .slot_id = 0, .sample_count = 1, .t0_epoch_ms = 1700000000000 + serial };
+	uint8_t message[FRAME_HEAD_BYTES + sizeof serial];
+
+	frame_head(&frame, message);
+	memcpy(message + FRAME_HEAD_BYTES, &serial, sizeof serial);
+	peer_send(client->peer, BYTES(message, sizeof message));
+}
+
+static void tick(void *ctx)
+{
+	struct device *device = ctx;
+	struct fleet *fleet = device->fleet;
+	struct client *client = device->client;
+
+	if (fleet->ending || fleet->healing)
+		return;
+	if (client && client->open && !client->over) {
+		unsigned burst = world_chance(fleet->world, 20) ? 20 : 1;
+
+		while (burst-- > 0)
+			send_frame(client);
+		if (world_chance(fleet->world, 8)) { /* out of range, or a second one before the first ends */
+			struct client *old = client;
+
+			if (world_chance(fleet->world, 500))
+				leave(old);
+			device->client = NULL;
+			device_connect(device);
+		}
+	} else if (client && !client->over &&
+		   world_now_us(fleet->world) - client->since_us > MUTE_US) {
+		leave(client);
+		later(client, 1000, 2000);
+	}
+	world_at(fleet->world, 40000 + (int64_t)world_random(fleet->world, 160000), tick, device);
+}
+
+static void on_device_text(void *ctx, struct bytes text)
+{
+	struct client *client = ctx;
+	const char *id = memmem(text.data, text.len, "\"session_id\":\"", 14);
+
+	if (!id)
+		return;
+	client->open = true;
+	client->fleet->result.sessions++;
+	check_session(client->fleet->check, client->check, id + 14);
+	say(client->fleet, "%s client %u open, session %.36s", client->device->name, client->check,
+	    id + 14);
+}
+
+static void on_app_text(void *ctx, struct bytes text)
+{
+	struct client *client = ctx;
+
+	client->open = true;
+	if (memmem(text.data, text.len, "\"sqi_class\"", 11)) {
+		client->fleet->result.heard++;
+		check_heard(client->fleet->check, client->check, client->app->account, text);
+	}
+}
+
+static struct client *client_new(struct fleet *fleet, struct sim_key *key)
+{
+	struct client *client = &fleet->clients[fleet->n_clients];
+
+	client->fleet = fleet;
+	client->key = key;
+	client->check = fleet->n_clients++;
+	client->since_us = world_now_us(fleet->world);
+	return client;
+}
+
+static void knock(struct client *client, enum net_endpoint endpoint, const char *query,
+		  const struct peer_events *events)
+{
+	struct fleet *fleet = client->fleet;
+	struct edge_node *edge = &fleet->edge[world_random(fleet->world, EDGES)];
+
+	if (node_state(edge->node) == NODE_DOWN)
+		edge = &fleet->edge[1 - edge->slot];
+	if (node_state(edge->node) != NODE_UP) {
+		client->over = true;
+		later(client, 50000, 300000);
+		return;
+	}
+	if (client->device)
+		check_client(fleet->check, client->check, client->device - fleet->device, edge->slot);
+	client->peer = simnet_connect(edge->net, endpoint, query, events, client);
+}
+
+static void device_connect(struct device *device)
+{
+	static const struct peer_events events = { on_device_text, on_peer_closed };
+	struct fleet *fleet = device->fleet;
+	struct sim_key *key = pick_key(fleet, device->account);
+	char query[256];
+
+	if (fleet->ending || fleet->healing || device->client)
+		return;
+	if (!key || fleet->n_clients == CLIENTS_MOST) {
+		world_at(fleet->world, 200000, reconnect_device, device);
+		return;
+	}
+	device->client = client_new(fleet, key);
+	device->client->device = device;
+	(void)snprintf(query, sizeof query, "api_key=%s&device_id=%s&device_model_id=%s", key->text,
+		       device->name, fleet->model[device->account]);
+	knock(device->client, NET_INGEST, query, &events);
+	if (!device->ticking)
+		world_at(fleet->world, 50000, tick, device);
+	device->ticking = true;
+}
+
+static void app_connect(struct app *app)
+{
+	static const struct peer_events events = { on_app_text, on_peer_closed };
+	struct fleet *fleet = app->fleet;
+	struct sim_key *key = pick_key(fleet, app->account);
+	char query[128];
+
+	if (fleet->ending || app->client)
+		return;
+	if (!key || fleet->n_clients == CLIENTS_MOST) {
+		world_at(fleet->world, 200000, reconnect_app, app);
+		return;
+	}
+	app->client = client_new(fleet, key);
+	app->client->app = app;
+	(void)snprintf(query, sizeof query, "api_key=%s", key->text);
+	knock(app->client, NET_SUBSCRIBE, query, &events);
+}
+
+/* ---- faults ---- */
+
+static struct node *any_node(struct fleet *fleet)
+{
+	struct node *nodes[] = { fleet->auth_node,	  fleet->router_node,
+				 fleet->publisher[0].node, fleet->publisher[1].node,
+				 fleet->edge[0].node,	  fleet->edge[1].node };
+
+	return nodes[world_random(fleet->world, ARRAY_LEN(nodes))];
+}
+
+static void start_again(void *ctx)
+{
+	node_start(ctx);
+}
+
+static void go_on(void *ctx)
+{
+	struct node *node = ctx;
+
+	if (node_state(node) == NODE_PAUSED)
+		node_pause(node, false);
+}
+
+static int64_t some_us(struct fleet *fleet, int64_t most_us)
+{
+	int64_t scale = most_us;
+
+	for (uint64_t n = world_random(fleet->world, 3); n > 0; n--)
+		scale /= 8; /* short faults are as likely as long ones */
+	return 1000 + (int64_t)world_random(fleet->world, (uint64_t)scale);
+}
+
+static void fault(void *ctx)
+{
+	struct fleet *fleet = ctx;
+	struct world *world = fleet->world;
+	struct node *node = any_node(fleet), *other = any_node(fleet);
+	int64_t for_us = some_us(fleet, 5000000);
+
+	if (fleet->healing)
+		return;
+	switch (world_random(world, 6)) {
+	case 0:
+	case 1:
+		say(fleet, "kill %s for %" PRId64 " us", node_name(node), for_us);
+		node_kill(node);
+		fleet->result.crashes++;
+		world_at(world, for_us, start_again, node);
+		break;
+	case 2:
+		say(fleet, "power cut of %s for %" PRId64 " us", node_name(node), for_us);
+		node_power(node);
+		fleet->result.crashes++;
+		world_at(world, for_us, start_again, node);
+		break;
+	case 3:
+		say(fleet, "stop %s for %" PRId64 " us", node_name(node), for_us);
+		node_pause(node, true);
+		world_at(world, for_us, go_on, node);
+		break;
+	case 4:
+		if (node != other) {
+			say(fleet, "cut %s from %s for %" PRId64 " us", node_name(node),
+			    node_name(other), for_us);
+			node_cut(node, other, for_us);
+		}
+		break;
+	default:
+		revoke_one(fleet);
+	}
+	world_at(world, 50000 + (int64_t)world_random(world, 1500000), fault, fleet);
+}
+
+/* ---- a schedule ---- */
+
+static void build(struct fleet *fleet)
+{
+	static const struct node_ops auth_ops = { start_auth, stop_auth, NULL };
+	static const struct node_ops router_ops = { start_router, stop_router, NULL };
+	static const struct node_ops publisher_ops = { start_publisher, stop_publisher, NULL };
+	static const struct node_ops edge_ops = { start_edge, stop_edge, turn_edge };
+	static const struct node_ops admin_ops = { start_admin, start_admin, NULL };
+	char name[32];
+
+	fleet->auth_node = node_add(fleet->world, "auth", &auth_ops, fleet, SYNC_MS);
+	fleet->router_node = node_add(fleet->world, "router", &router_ops, fleet, SYNC_MS);
+	for (unsigned i = 0; i < PUBLISHERS; i++) {
+		fleet->publisher[i].fleet = fleet;
+		fleet->publisher[i].number = i;
+		(void)snprintf(name, sizeof name, "publisher-%u", i);
+		fleet->publisher[i].node = node_add(fleet->world, name, &publisher_ops,
+						    &fleet->publisher[i], SYNC_MS);
+	}
+	for (unsigned i = 0; i < EDGES; i++) {
+		fleet->edge[i].fleet = fleet;
+		fleet->edge[i].slot = i;
+		(void)snprintf(name, sizeof name, "edge-%u", i);
+		fleet->edge[i].node =
+			node_add(fleet->world, name, &edge_ops, &fleet->edge[i], SYNC_MS);
+	}
+	fleet->admin = node_add(fleet->world, "admin", &admin_ops, fleet, SYNC_MS);
+}
+
+static void start_all(struct fleet *fleet)
+{
+	node_start(fleet->auth_node);
+	node_start(fleet->router_node);
+	for (unsigned i = 0; i < PUBLISHERS; i++)
+		node_start(fleet->publisher[i].node);
+	for (unsigned i = 0; i < EDGES; i++)
+		node_start(fleet->edge[i].node);
+	node_start(fleet->admin);
+}
+
+static void populate(struct fleet *fleet)
+{
+	for (unsigned i = 0; i < DEVICES; i++) {
+		fleet->device[i].fleet = fleet;
+		fleet->device[i].account = i == DEVICES - 1;
+		(void)snprintf(fleet->device[i].name, sizeof fleet->device[i].name, "watch-%u", i);
+	}
+	for (unsigned i = 0; i < APPS; i++) {
+		fleet->app[i].fleet = fleet;
+		fleet->app[i].account = i == APPS - 1;
+	}
+	for (unsigned i = 0; i < ACCOUNTS; i++) {
+		struct errand *errand = errand_new(fleet, ask_account, on_account,
+						   &auth__auth_reply__descriptor);
+
+		errand->account = i;
+		ask_account(errand);
+	}
+}
+
+/* No more faults; devices go home; what is due must happen. */
+static void heal(struct fleet *fleet)
+{
+	struct node *nodes[] = { fleet->auth_node,	  fleet->router_node,
+				 fleet->publisher[0].node, fleet->publisher[1].node,
+				 fleet->edge[0].node,	  fleet->edge[1].node };
+
+	fleet->healing = true;
+	say(fleet, "heal");
+	for (size_t i = 0; i < ARRAY_LEN(nodes); i++) {
+		node_start(nodes[i]);
+		go_on(nodes[i]);
+	}
+	for (unsigned i = 0; i < fleet->n_clients; i++)
+		if (fleet->clients[i].device && fleet->clients[i].peer)
+			leave(&fleet->clients[i]);
+}
+
+static void check_keys(struct fleet *fleet)
+{
+	for (unsigned i = 0; i < fleet->n_keys; i++)
+		if (fleet->keys[i].asked && fleet->keys[i].answered_us == INT64_MAX)
+			check_broken(fleet->check, "P7: the revoke of key %s was never answered",
+				     fleet->keys[i].id);
+	for (unsigned i = 0; i < ACCOUNTS; i++)
+		if (!fleet->ready[i])
+			check_broken(fleet->check, "P7: account %u was never ready", i);
+}
+
+static void check_rest(struct fleet *fleet)
+{
+	check_keys(fleet);
+	for (unsigned i = 0; i < PUBLISHERS; i++)
+		check_publisher_store(fleet->check, node_store(fleet->publisher[i].node));
+	check_router_store(fleet->check, node_store(fleet->router_node));
+	for (unsigned i = 0; i < EDGES; i++)
+		if (uplinks_count(fleet->edge[i].edge->uplinks) > 0 ||
+		    !list_empty(&fleet->edge[i].edge->closings))
+			check_broken(fleet->check, "P7: edge %u still holds sessions", i);
+	check_frames(fleet->check);
+}
+
+struct fleet_result fleet_play(uint64_t seed, bool verbose)
+{
+	struct fleet *fleet = xcalloc(1, sizeof *fleet);
+	struct network network = { .least_us = 50, .most_us = 3000, .late_most_us = 3000000 };
+	struct fleet_result result;
+
+	fleet->verbose = verbose;
+	fleet->world = world_new(seed, &network);
+	/* From a good network to one that loses a tenth. */
+	network.lost = (unsigned)world_random(fleet->world, 100);
+	network.repeated = (unsigned)world_random(fleet->world, 100);
+	network.late = (unsigned)world_random(fleet->world, 30);
+	world_set_network(fleet->world, &network);
+	fleet->check = check_new();
+	world_set_taps(fleet->world, &(struct world_taps){ on_published, on_replied, fleet });
+	build(fleet);
+	start_all(fleet);
+	populate(fleet);
+	world_at(fleet->world, 1000000, fault, fleet);
+	world_run(fleet->world, CHAOS_US);
+	heal(fleet);
+	world_run(fleet->world, CHAOS_US + SETTLE_US);
+	check_rest(fleet);
+	fleet->ending = true;
+	for (unsigned i = 0; i < fleet->n_clients; i++)
+		if (fleet->clients[i].peer)
+			peer_forget(fleet->clients[i].peer);
+	world_free(fleet->world);
+	check_sum(fleet->check, &fleet->result);
+	result = fleet->result;
+	check_free(fleet->check);
+	mem_free(fleet);
+	return result;
+}

@@ -4,9 +4,14 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- one loop, with a server's bus and a client's bus in it ---- */
@@ -417,4 +422,303 @@ Test(bus, loses_no_event_while_the_subscriber_keeps_up)
 			UNTIL(expected > i - 4000, 5000);
 	}
 	UNTIL(expected == N, 10000);
+}
+
+Test(bus, never_blocks_on_a_subscriber_that_does_not_read)
+{
+	uint8_t event[1000] = { 0 };
+	int unused = 0;
+	int64_t before;
+
+	cr_assert_eq(bus_subscribe(client, "insights", 1, on_event, &unused), OK);
+	until_heard("insights", 1);
+	before = clock_boot_ms();
+	for (int i = 0; i < 50000; i++)
+		cr_assert_eq(bus_publish(server, "insights", BYTES(event, sizeof event)), OK);
+	cr_assert_lt(clock_boot_ms() - before, 10000);
+}
+
+/* ---- peers and servers that go away ---- */
+
+static int connect_raw(const char *name)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s/%s.ipc", directory, name);
+	cr_assert_geq(fd, 0);
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
+static int n_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (readdir(dir))
+		n++;
+	(void)closedir(dir);
+	return n;
+}
+
+/* Whole, half and no beginnings of a conversation, then gone. */
+static void disturb(const char *name, int i)
+{
+	const uint8_t words[] = "\0SP\0\0\60\0\0 and so on, without end";
+	int fd = connect_raw(name);
+
+	if (fd < 0)
+		return;
+	if (i % 4 > 0)
+		(void)!send(fd, words, (size_t)(i % (int)sizeof words), MSG_NOSIGNAL);
+	if (i % 4 == 2)
+		turn(0);
+	(void)close(fd);
+}
+
+Test(bus, survives_peers_that_go_away_in_the_middle_of_anything)
+{
+	struct answer a = { 0 };
+	int unused = 0, before;
+
+	cr_assert_eq(bus_serve(server, "auth", 1, echo, NULL), OK);
+	cr_assert_eq(bus_subscribe(client, "events", 1, on_event, &unused), OK);
+	until_heard("events", 1);
+	ask(&a, "auth", "before", 5000);
+	UNTIL(a.n, 5000);
+	before = n_descriptors();
+	for (int i = 0; i < 1000; i++) {
+		disturb("auth", i);
+		disturb("events", i);
+		if (i % 8 == 0)
+			turn(0);
+	}
+	a.n = n_events = 0;
+	ask(&a, "auth", "after", 1500);
+	cr_assert_eq(bus_publish(server, "events", BYTES("after", 5)), OK);
+	UNTIL(a.n && n_events, 1500);
+	cr_assert_str_eq(a.text, "after");
+	UNTIL(n_descriptors() == before, 5000);
+}
+
+Test(bus, ends_a_connection_that_announces_too_large_a_message)
+{
+	const uint32_t frame[] = { UINT32_MAX, 0, 1 };
+	struct pollfd one;
+	struct answer a = { 0 };
+
+	cr_assert_eq(bus_serve(server, "auth", 1, echo, NULL), OK);
+	one = (struct pollfd){ .fd = connect_raw("auth"), .events = POLLIN };
+	cr_assert_eq(send(one.fd, frame, sizeof frame, 0), (ssize_t)sizeof frame);
+	UNTIL(poll(&one, 1, 0) == 1, 5000);
+	cr_assert_eq(recv(one.fd, (char[1]){ 0 }, 1, 0), 0);
+	ask(&a, "auth", "still there", 5000);
+	UNTIL(a.n, 5000);
+	cr_assert_eq(a.err, OK);
+	cr_assert_eq(n_calls, 1);
+	(void)close(one.fd);
+}
+
+/* In the child: asks and hears as fast as it can, until it is killed. */
+static void ask_again(void *ctx, enum err err, struct bytes reply)
+{
+	(void)err, (void)reply;
+	bus_request(client, "auth", BYTES("............", 12), 5000, ask_again, ctx);
+}
+
+static void busy_peer(void)
+{
+	int unused = 0;
+
+	loop = loop_new();
+	client = open_bus();
+	if (bus_subscribe(client, "events", 1, on_event, &unused) != OK)
+		return;
+	for (int i = 0; i < BUS_MAX_IN_AIR; i++)
+		ask_again(NULL, OK, BYTES(NULL, 0));
+	loop_run(loop);
+}
+
+Test(bus, survives_busy_peers_that_are_killed)
+{
+	struct answer a = { 0 };
+	uint8_t event[300] = { 0 };
+	int before;
+
+	cr_assert_eq(bus_serve(server, "auth", 1, echo, NULL), OK);
+	cr_assert_eq(bus_publish(server, "events", BYTES("x", 1)), OK);
+	before = n_descriptors();
+	for (int i = 0; i < 60; i++) {
+		int64_t end = clock_boot_ms() + 2 + i % 7 * 3;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			busy_peer();
+			_exit(0);
+		}
+		while (clock_boot_ms() < end) {
+			cr_assert_eq(bus_publish(server, "events", BYTES(event, sizeof event)), OK);
+			turn(0);
+		}
+		cr_assert_eq(kill(pid, SIGKILL), 0);
+		cr_assert_eq(waitpid(pid, NULL, 0), pid);
+	}
+	cr_assert_gt(n_calls, 1000, "the peers were not busy");
+	ask(&a, "auth", "after", 1500);
+	UNTIL(a.n, 1500);
+	cr_assert_eq(a.err, OK);
+	UNTIL(n_descriptors() <= before + 2, 5000); /* our own connection, both ends */
+}
+
+/* In the child: a server, until it is killed. */
+static void serve_until_killed(int ready_fd)
+{
+	loop = loop_new();
+	server = open_bus();
+	if (bus_serve(server, "auth", 1, echo, NULL) == OK &&
+	    bus_publish(server, "events", BYTES("x", 1)) == OK)
+		(void)!write(ready_fd, "!", 1);
+	loop_run(loop);
+}
+
+static pid_t start_server(void)
+{
+	int ends[2];
+	char byte;
+	pid_t pid;
+
+	cr_assert_eq(pipe(ends), 0);
+	pid = fork();
+	if (pid == 0) {
+		serve_until_killed(ends[1]);
+		_exit(0);
+	}
+	(void)close(ends[1]);
+	cr_assert_eq(read(ends[0], &byte, 1), 1, "the server could not listen");
+	(void)close(ends[0]);
+	return pid;
+}
+
+Test(bus, goes_on_when_a_killed_server_has_started_again)
+{
+	for (int i = 0; i < 20; i++) {
+		struct answer before = { 0 }, after = { 0 };
+		pid_t pid = start_server();
+
+		ask(&before, "auth", "before", 2000);
+		UNTIL(before.n, 2000);
+		cr_assert_eq(before.err, OK);
+		for (int n = 0; n < 2 * BUS_MAX_IN_AIR; n++)
+			ask(&after, "auth", "after", 5000);
+		turn(0);
+		cr_assert_eq(kill(pid, SIGKILL), 0);
+		cr_assert_eq(waitpid(pid, NULL, 0), pid);
+		pid = start_server();
+		UNTIL(after.n == 2 * BUS_MAX_IN_AIR, 2000);
+		cr_assert_eq(after.err, OK);
+		cr_assert_eq(kill(pid, SIGKILL), 0);
+		cr_assert_eq(waitpid(pid, NULL, 0), pid);
+	}
+}
+
+Test(bus, holds_requests_for_a_server_that_is_stopped)
+{
+	uint8_t body[60000] = { 0 };
+	pid_t pid = start_server();
+	int n_done = 0;
+
+	for (int i = 0; i < 200; i++)
+		bus_request(client, "auth", BYTES(body, sizeof body), 20000, on_err, &n_done);
+	cr_assert_eq(kill(pid, SIGSTOP), 0);
+	turns_for(3 * BUS_RESEND_MS);
+	cr_assert_eq(kill(pid, SIGCONT), 0);
+	UNTIL(n_done == 200, 5000);
+	cr_assert_eq(last_err, OK);
+	cr_assert_eq(kill(pid, SIGKILL), 0);
+	cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
+
+/* ---- addresses ---- */
+
+Test(bus, lets_one_process_listen_at_a_name_and_leaves_it_alone)
+{
+	struct answer a = { 0 };
+
+	cr_assert_eq(bus_serve(server, "auth", 1, echo, NULL), OK);
+	cr_assert_eq(bus_serve(client, "auth", 1, echo, NULL), ERR_CONFLICT);
+	cr_assert_neq(bus_why(client)[0], '\0');
+	ask(&a, "auth", "still there", 5000);
+	UNTIL(a.n, 5000);
+	cr_assert_eq(a.err, OK);
+}
+
+Test(bus, keeps_its_directory_to_itself)
+{
+	struct stat stat_now;
+	struct bus_config config = { .directory = directory };
+	struct bus *bus = NULL;
+
+	cr_assert_eq(chmod(directory, 0777), 0);
+	cr_assert_eq(bus_open(loop, &config, &bus), OK);
+	cr_assert_eq(stat(directory, &stat_now), 0);
+	cr_assert_eq(stat_now.st_mode & 0777, 0700);
+	bus_close(bus);
+	if (geteuid() == 0) {
+		cr_assert_eq(chown(directory, 1, 1), 0);
+		cr_assert_eq(bus_open(loop, &config, &bus), ERR_DENIED);
+	}
+	config.directory = "/nonexistent/directory";
+	cr_assert_eq(bus_open(loop, &config, &bus), ERR_IO);
+	config.directory = NULL;
+	cr_assert_eq(bus_open(loop, &config, &bus), ERR_MALFORMED);
+}
+
+Test(bus, refuses_a_directory_whose_name_leaves_no_room_for_a_socket)
+{
+	AUTO_MEM char *deep = xasprintf("%s/%080d", directory, 0);
+	struct bus_config config = { .directory = deep };
+	AUTO(bus_close) struct bus *bus = NULL;
+	int n = 0;
+
+	cr_assert_eq(bus_open(loop, &config, &bus), OK);
+	cr_assert_eq(bus_serve(bus, "auth", 1, echo, NULL), ERR_LIMIT);
+	cr_assert_not_null(strstr(bus_why(bus), "auth"));
+	cr_assert_eq(bus_publish(bus, "events", BYTES("x", 1)), ERR_LIMIT);
+	cr_assert_eq(bus_subscribe(bus, "events", 1, on_event, NULL), ERR_LIMIT);
+	bus_request(bus, "auth", BYTES("x", 1), 100, on_err, &n);
+	UNTIL(n, 5000);
+	cr_assert_eq(last_err, ERR_UNAVAILABLE);
+	(void)rmdir(deep);
+}
+
+Test(bus, takes_no_name_that_could_leave_the_directory, .signal = SIGABRT)
+{
+	cr_assert_eq(bus_serve(server, "../auth", 1, echo, NULL), OK);
+}
+
+static char served[16];
+
+static void note_priority(void *ctx, struct bus_call *call, struct bytes request)
+{
+	(void)strncat(served, ctx, sizeof served - strlen(served) - 1);
+	bus_reply(call, request);
+}
+
+Test(bus, serves_the_lower_priority_number_first)
+{
+	struct answer a = { 0 };
+
+	cr_assert_eq(bus_serve(server, "rest", 1, note_priority, "r"), OK);
+	cr_assert_eq(bus_serve(server, "lease", 0, note_priority, "l"), OK);
+	ask(&a, "rest", "", 5000);
+	ask(&a, "lease", "", 5000);
+	UNTIL(a.n == 2, 5000);
+	served[0] = '\0';
+	ask(&a, "rest", "", 5000);
+	ask(&a, "lease", "", 5000);
+	UNTIL(a.n == 4, 5000);
+	cr_assert_str_eq(served, "lr");
 }

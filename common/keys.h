@@ -24,6 +24,7 @@
  *                's' session id         -            Session
  *                'o' model+device id    -            the open session of a device
  *                'w' session id         -            nothing: this session is open
+ *                'c' session id         -            nothing: this session is closed
  *                'd' device+0+session id -           nothing: a device's sessions
  *                'e' slot(4)+inc+session nil         account: open sessions by edge
  *     publisher  'S' session id         -            StoredOpening

@@ -1,5 +1,6 @@
 #include "services/router/command.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "services/router/core.h"
 
@@ -184,6 +185,18 @@ static void on_committed(void *ctx, enum err err)
 	}
 	command->ops->done(router, command, err);
 	command_finish(command);
+}
+
+Events__RouterEvent command_event(const struct command *command)
+{
+	Events__RouterEvent event = EVENTS__ROUTER_EVENT__INIT;
+
+	event.at_ms = clock_wall_ms();
+	event.account = wire_bytes_of(&command->account);
+	event.has_by = !uuid_is_nil(&command->by); /* nil: our own doing */
+	if (event.has_by)
+		event.by = wire_bytes_of(&command->by);
+	return event;
 }
 
 void command_append(struct command *command, const Events__RouterEvent *event)

@@ -67,6 +67,8 @@ struct command *command_new(const struct command_ops *ops, struct bus_call *call
 
 /* Takes the command. Answers 503 itself when a bound is reached. */
 void command_start(struct router *router, struct command *command, struct gate_key gate);
+/* An event of now, by whoever asks; borrows from the command. */
+Events__RouterEvent command_event(const struct command *command);
 /* From run(). Borrows the event. */
 void command_append(struct command *command, const Events__RouterEvent *event);
 /* From run() instead, after the answer. Frees the command. */

@@ -34,17 +34,6 @@ static Router__RouterReply model_reply(Router__DeviceModel *model)
 	return reply;
 }
 
-static Events__RouterEvent event_of(const struct command *command)
-{
-	Events__RouterEvent event = EVENTS__ROUTER_EVENT__INIT;
-
-	event.at_ms = clock_wall_ms();
-	event.has_by = 1;
-	event.by = wire_bytes_of(&command->by);
-	event.account = wire_bytes_of(&command->account);
-	return event;
-}
-
 /* ---- create ---- */
 
 /* The id remembers the op_id, so that a repeat is known as one after a restart too. */
@@ -91,7 +80,7 @@ static void answer_taken(struct router *router, struct command *command, const s
 
 static void append_model(struct command *command)
 {
-	Events__RouterEvent event = event_of(command);
+	Events__RouterEvent event = command_event(command);
 	Events__ModelRow *row;
 	uint64_t number;
 
@@ -193,7 +182,7 @@ struct gate_key models_delete_gate(const struct uuid *account, const struct uuid
 
 static void run_delete(struct router *router, struct command *command)
 {
-	Events__RouterEvent event = event_of(command);
+	Events__RouterEvent event = command_event(command);
 	Events__ModelDeleted deleted = EVENTS__MODEL_DELETED__INIT;
 	Events__ModelRow *row = NULL;
 	enum err err, used;

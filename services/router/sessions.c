@@ -1,332 +1,13 @@
 #include "services/router/sessions.h"
 
-#include "common/clock.h"
-#include "common/keys.h"
-#include "common/log.h"
-#include "services/router/models.h"
-#include "services/router/reconcile.h"
 #include "services/router/view.h"
 
 #include <string.h>
 
-static struct gate_key device_gate(const struct uuid *account, const struct uuid *model,
-                                   const char *device_id)
+struct gate_key sessions_gate(const struct uuid *account, const struct uuid *model,
+                              const char *device_id)
 {
 	return gate_key_of('D', account, model, device_id);
-}
-
-static Events__RouterEvent event_of(const struct command *command)
-{
-	Events__RouterEvent event = EVENTS__ROUTER_EVENT__INIT;
-
-	event.at_ms = clock_wall_ms();
-	event.account = wire_bytes_of(&command->account);
-	if (!uuid_is_nil(&command->by)) {
-		event.has_by = 1;
-		event.by = wire_bytes_of(&command->by);
-	}
-	return event;
-}
-
-/* ---- open ---- */
-
-/* 4004: what the query of the socket names is not there. */
-static void refuse_query(struct router *router, struct bus_call *call, const char *sentence)
-{
-	answer_error(router, call, 404, 4004, "%s", sentence);
-}
-
-static const char no_model[] = "device_model_id: no such device model";
-
-/* C0, DEL and C1 (U+0080 - U+009F) of valid UTF-8. */
-static bool is_printable(const char *text)
-{
-	const uint8_t *p = (const uint8_t *)text;
-
-	for (; *p; p++)
-		if (*p < 0x20 || *p == 0x7f || (p[0] == 0xc2 && p[1] < 0xa0))
-			return false;
-	return true;
-}
-
-static Raeh__Slot slot_of(const Events__ModelRow *row, size_t i)
-{
-	const Router__ModalityChannel *channel = row->model->modality_channels[i];
-	Raeh__Slot slot = RAEH__SLOT__INIT;
-
-	slot.slot_id = row->slot_of_channel[i];
-	slot.modality_channel_id = channel->id;
-	slot.modality = channel->modality;
-	slot.sample_rate_hz = channel->sample_rate_hz;
-	slot.bit_depth = channel->bit_depth;
-	slot.num_channels = channel->num_channels;
-	return slot;
-}
-
-static void answer_opened(struct bus_call *call, const Events__SessionRow *session,
-                          const Events__ModelRow *row)
-{
-	Router__RouterReply reply = ROUTER__ROUTER_REPLY__INIT;
-	Router__SessionOpened opened = ROUTER__SESSION_OPENED__INIT;
-	size_t n = row->model->n_modality_channels;
-	Raeh__Slot *slots = xcalloc(n, sizeof *slots);
-	Raeh__Slot **places = xcalloc(n, sizeof *places);
-
-	for (size_t i = 0; i < n; i++) {
-		slots[i] = slot_of(row, i);
-		places[i] = &slots[i];
-	}
-	opened.partition = session->partition;
-	opened.n_slots = n;
-	opened.slots = places;
-	opened.n_supersedes = session->n_supersedes;
-	opened.supersedes = session->supersedes;
-	opened.started_at = session->session->started_at;
-	opened.n_spo2_calibration = row->model->n_spo2_calibration;
-	opened.spo2_calibration = row->model->spo2_calibration;
-	reply.result_case = ROUTER__ROUTER_REPLY__RESULT_SESSION_OPENED;
-	reply.session_opened = &opened;
-	answer(call, &reply);
-	mem_free(places);
-	mem_free(slots);
-}
-
-/* The first answer again, whether this is the first one or a repeat. */
-static void answer_session(struct router *router, struct command *command,
-                           const Events__SessionRow *session)
-{
-	Events__ModelRow *row;
-	enum err err = view_model(router->deps.store, &command->account, &command->model, &row);
-
-	if (err != OK) {
-		answer_failure(router, command->call, err);
-		return;
-	}
-	answer_opened(command->call, session, row);
-	wire_free(&row->base);
-}
-
-static void answer_repeat(struct router *router, struct command *command,
-                          const Events__SessionRow *session)
-{
-	const Router__OpenSession *open = command->request->open_session;
-	char model[UUID_TEXT];
-
-	uuid_text(&command->model, model);
-	if (strcmp(session->session->device_model_id, model) != 0 ||
-	    strcmp(session->session->device_id, open->device_id) != 0)
-		answer_error(router, command->call, 409, 1013,
-		             "this session id belongs to another device");
-	else if (session->has_close_code && session->close_code == VIEW_SUPERSEDED)
-		answer_error(router, command->call, 409, VIEW_SUPERSEDED, VIEW_SUPERSEDED_REASON);
-	else if (session->has_close_code)
-		answer_error(router, command->call, 409, 1013,
-		             "this session is closed already: connect again");
-	else
-		answer_session(router, command, session);
-}
-
-static void append_session(struct router *router, struct command *command,
-                           const struct uuid *superseded)
-{
-	static char open_status[] = "open";
-	const Router__OpenSession *open = command->request->open_session;
-	Events__RouterEvent event = event_of(command);
-	Events__SessionRow row = EVENTS__SESSION_ROW__INIT;
-	Router__Session session = ROUTER__SESSION__INIT;
-	ProtobufCBinaryData supersedes;
-	char id[UUID_TEXT], model[UUID_TEXT];
-
-	(void)router;
-	uuid_text(&command->id, id);
-	uuid_text(&command->model, model);
-	session.id = id;
-	session.device_id = open->device_id;
-	session.device_model_id = model;
-	session.status = open_status;
-	session.started_at = event.at_ms;
-	row.account = wire_bytes_of(&command->account);
-	row.id = wire_bytes_of(&command->id);
-	row.session = &session;
-	row.partition = partition_of(&command->account, &command->model, open->device_id);
-	row.edge_slot = open->edge_slot;
-	row.edge_incarnation = open->edge_incarnation;
-	if (superseded) {
-		supersedes = wire_bytes_of(superseded);
-		row.n_supersedes = 1;
-		row.supersedes = &supersedes;
-	}
-	event.event_case = EVENTS__ROUTER_EVENT__EVENT_SESSION_OPENED;
-	event.session_opened = &row;
-	command_append(command, &event);
-}
-
-/* False: answered. */
-static bool check_model(struct router *router, struct command *command)
-{
-	const Router__OpenSession *open = command->request->open_session;
-	Events__ModelRow *row;
-	enum err err = view_model(router->deps.store, &command->account, &command->model, &row);
-	unsigned partition = partition_of(&command->account, &command->model, open->device_id);
-	size_t channels;
-
-	if (err != OK) {
-		if (err == ERR_NOT_FOUND)
-			refuse_query(router, command->call, no_model);
-		else
-			answer_failure(router, command->call, err);
-		return false;
-	}
-	channels = row->model->n_modality_channels;
-	wire_free(&row->base);
-	if (channels == 0) {
-		refuse_query(router, command->call,
-		             "device_model_id: this device model has no modality channels");
-	} else if (uuid_number(&command->id) % PARTITIONS != partition) {
-		answer_error(router, command->call, 400, 1013,
-		             "session: expected an id of partition %u, got %u", partition,
-		             (unsigned)(uuid_number(&command->id) % PARTITIONS));
-	} else if (commands_busy(router->commands,
-	                         models_delete_gate(&command->account, &command->model))) {
-		answer_failure(router, command->call, ERR_UNAVAILABLE);
-	} else {
-		return true;
-	}
-	return false;
-}
-
-static void run_open(struct router *router, struct command *command)
-{
-	const Router__OpenSession *open = command->request->open_session;
-	Events__SessionRow *row;
-	struct uuid superseded;
-	enum err err = view_session(router->deps.store, &command->account, &command->id, &row);
-
-	if (err == OK) {
-		answer_repeat(router, command, row);
-		wire_free(&row->base);
-		command_finish(command);
-		return;
-	}
-	if (err == ERR_NOT_FOUND) {
-		if (!check_model(router, command)) {
-			command_finish(command);
-			return;
-		}
-		err = view_open_session(router->deps.store, &command->account, &command->model,
-		                        open->device_id, &superseded);
-	}
-	if (err == OK || err == ERR_NOT_FOUND) {
-		append_session(router, command, err == OK ? &superseded : NULL);
-		return;
-	}
-	answer_failure(router, command->call, err);
-	command_finish(command);
-}
-
-static void tell_superseded(struct router *router, const struct command *command,
-                            ProtobufCBinaryData superseded)
-{
-	Events__RouterBroadcast broadcast = EVENTS__ROUTER_BROADCAST__INIT;
-	struct buf buf = { 0 };
-	struct uuid id;
-
-	MUST(wire_id(superseded, &id)); /* we wrote it */
-	router->metrics.takeovers_total++;
-	router->metrics.sessions_open--;
-	router->metrics.sessions_closed_total++;
-	broadcast.has_superseded_session = 1;
-	broadcast.superseded_session = superseded;
-	if (bus_publish(router->deps.bus, "router.events", wire_pack(&buf, &broadcast.base)) != OK)
-		log_warn("broadcast-failed", "why=\"%s\"", bus_why(router->deps.bus));
-	buf_free(&buf);
-	reconcile_superseded(router->reconcile, &command->account, &id);
-}
-
-static void done_open(struct router *router, struct command *command, enum err err)
-{
-	const Events__SessionRow *row = command->event->session_opened;
-
-	if (err != OK) {
-		answer_failure(router, command->call, err);
-		return;
-	}
-	router->metrics.sessions_opened_total++;
-	router->metrics.sessions_open++;
-	answer_session(router, command, row);
-	for (size_t i = 0; i < row->n_supersedes; i++)
-		tell_superseded(router, command, row->supersedes[i]);
-}
-
-static const struct command_ops open_ops = { run_open, done_open };
-
-struct opening {
-	const struct uuid *account, *model;
-};
-
-static bool is_opening(const struct command *command, const void *ctx)
-{
-	const struct opening *opening = ctx;
-
-	return command->ops == &open_ops && uuid_equal(&command->account, opening->account) &&
-	       uuid_equal(&command->model, opening->model);
-}
-
-bool sessions_opening(struct router *router, const struct uuid *account, const struct uuid *model)
-{
-	const struct opening opening = { account, model };
-
-	return commands_any(router->commands, is_opening, &opening);
-}
-
-/* False: answered. What can be said before the command waits for its turn. */
-static bool check_open(struct router *router, const struct asker *asker, struct bus_call *call,
-                       const Router__OpenSession *open, struct command *ret)
-{
-	size_t len = strlen(open->device_id);
-	struct uuid incarnation;
-
-	if (asker->device_id && strcmp(asker->device_id, open->device_id) != 0)
-		answer_error(router, call, 403, 4001, "the API key is bound to another device");
-	else if (!wire_id(open->session, &ret->id) ||
-	         !wire_id(open->edge_incarnation, &incarnation))
-		answer_error(router, call, 400, 1013,
-		             "session, edge_incarnation: expected 16 bytes, got %zu, %zu",
-		             open->session.len, open->edge_incarnation.len);
-	else if (!open->device_model_id[0])
-		refuse_query(router, call, "device_model_id: missing");
-	else if (!uuid_parse(open->device_model_id, &ret->model))
-		refuse_query(router, call, "device_model_id: expected a UUID");
-	else if (len == 0)
-		refuse_query(router, call, "device_id: missing");
-	else if (len > DEVICE_ID_MAX)
-		answer_error(router, call, 404, 4004,
-		             "device_id: expected 1 to %d bytes of UTF-8, got %zu", DEVICE_ID_MAX,
-		             len);
-	else if (!is_printable(open->device_id))
-		refuse_query(router, call, "device_id: expected no control characters");
-	else
-		return true;
-	return false;
-}
-
-void on_open_session(struct router *router, const struct asker *asker, struct bus_call *call,
-                     Router__RouterRequest *request)
-{
-	const Router__OpenSession *open = request->open_session;
-	struct command *command, checked = { 0 };
-
-	if (!check_open(router, asker, call, open, &checked)) {
-		wire_free(&request->base);
-		return;
-	}
-	command = command_new(&open_ops, call, request);
-	command->account = asker->account;
-	command->by = asker->key;
-	command->id = checked.id;
-	command->model = checked.model;
-	command_start(router, command,
-	              device_gate(&asker->account, &checked.model, open->device_id));
 }
 
 /* ---- close ---- */
@@ -340,7 +21,7 @@ static void finish_close(struct command *command)
 
 static void run_close(struct router *router, struct command *command)
 {
-	Events__RouterEvent event = event_of(command);
+	Events__RouterEvent event = command_event(command);
 	Events__SessionClosed closed = EVENTS__SESSION_CLOSED__INIT;
 	Events__SessionRow *row = NULL;
 	enum err err = view_session(router->deps.store, &command->account, &command->id, &row);
@@ -405,7 +86,7 @@ void sessions_close(struct router *router, const struct uuid *account, const str
 		return;
 	}
 	MUST(uuid_parse(row->session->device_model_id, &model)); /* we wrote it */
-	gate = device_gate(account, &model, row->session->device_id);
+	gate = sessions_gate(account, &model, row->session->device_id);
 	wire_free(&row->base);
 	command = command_new(&close_ops, call, request);
 	command->account = *account;
@@ -437,15 +118,12 @@ void on_close_session(struct router *router, const struct asker *asker, struct b
 struct listing {
 	Router__Session *sessions[LIST_LIMIT_MAX];
 	size_t n, limit;
-	bool only_closed;
 };
 
 static bool list_one(void *ctx, const Events__SessionRow *row)
 {
 	struct listing *listing = ctx;
 
-	if (listing->only_closed && !row->has_close_code)
-		return true;
 	listing->sessions[listing->n++] = (Router__Session *)wire_copy(&row->session->base);
 	return listing->n < listing->limit;
 }
@@ -483,12 +161,12 @@ void on_list_sessions(struct router *router, const struct asker *asker, struct b
 {
 	const Router__ListSessions *list = request->list_sessions;
 	struct listing listing = { .limit = list->has_limit ? list->limit : LIST_LIMIT };
-	struct view_sessions which = { &asker->account, asker->device_id, false };
+	struct view_sessions which = { &asker->account, asker->device_id, VIEW_ANY };
 	enum err err;
 
 	if (check_list(router, call, list)) {
-		which.only_open = list->status && strcmp(list->status, "open") == 0;
-		listing.only_closed = list->status && !which.only_open;
+		if (list->status)
+			which.status = list->status[0] == 'o' ? VIEW_OPEN : VIEW_CLOSED;
 		err = view_each_session(router->deps.store, &which, list_one, &listing);
 		if (err == OK)
 			answer_sessions(call, &listing);

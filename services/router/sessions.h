@@ -17,6 +17,10 @@
 
 router_fn on_open_session, on_close_session, on_list_sessions;
 
+/* One uncommitted command of a device at a time. */
+struct gate_key sessions_gate(const struct uuid *account, const struct uuid *model,
+                              const char *device_id);
+
 /* True while the opening of a session with this model is not committed. */
 bool sessions_opening(struct router *router, const struct uuid *account, const struct uuid *model);
 

@@ -411,6 +411,43 @@ Test(sessions, the_same_device_id_of_another_model_or_account_is_another_device)
 	assert_status(&alice, &second, "open");
 }
 
+Test(sessions, an_opening_that_was_long_under_way_does_not_take_the_device_back)
+{
+	char model[UUID_TEXT];
+	struct device device = a_device(model), elsewhere;
+	struct uuid late, later_elsewhere, new;
+
+	given_model(&alice, "watch", 1, model);
+	elsewhere = device;
+	elsewhere.incarnation = 2;
+	late = session_id(&alice, &device, 901);
+	later_elsewhere = session_id(&alice, &elsewhere, 902);
+	pass(3000);
+	new = given_session(&alice, &device);
+
+	assert_error(open_session(&alice, &device, &late), 409, 1013, NULL);
+	assert_status(&alice, &new, "open");
+	DONE_WITH(open_session(&alice, &elsewhere, &later_elsewhere)); /* clocks differ that much */
+	assert_status(&alice, &new, "closed");
+}
+
+Test(sessions, an_old_opening_of_another_edge_does_not_take_the_device_back_either)
+{
+	char model[UUID_TEXT];
+	struct device device = a_device(model), elsewhere;
+	struct uuid late, new;
+
+	given_model(&alice, "watch", 1, model);
+	elsewhere = device;
+	elsewhere.incarnation = 2;
+	late = session_id(&alice, &elsewhere, 901);
+	pass(15000);
+	new = given_session(&alice, &device);
+
+	assert_error(open_session(&alice, &elsewhere, &late), 409, 1013, NULL);
+	assert_status(&alice, &new, "open");
+}
+
 /* ---- closing ---- */
 
 Test(sessions, a_close_is_done_once_and_answered_each_time)

@@ -147,42 +147,45 @@ struct session_walk {
 	const struct view_sessions *which;
 	view_session_fn *fn;
 	void *ctx;
+	size_t seen;
 	enum err err;
 };
 
-/* The rows of 's', 'w' and 'd' all end with the session's id. */
+static bool has_status(const Events__SessionRow *row, enum view_status status)
+{
+	return status == VIEW_ANY || (status == VIEW_CLOSED) == (row->has_close_code != 0);
+}
+
+/* The keys of 's', 'w', 'c' and 'd' all end with the session's id. */
 static bool on_session_key(void *ctx, struct bytes key, struct bytes value)
 {
 	struct session_walk *walk = ctx;
-	struct uuid id;
 	Events__SessionRow *row;
+	struct uuid id;
 	bool more;
 
 	(void)value;
 	memcpy(&id, (const uint8_t *)key.data + key.len - sizeof id, sizeof id);
 	walk->err = view_session(walk->store, walk->which->account, &id, &row);
-	if (walk->err == ERR_NOT_FOUND) { /* closed since the scan began */
-		walk->err = OK;
-		return true;
-	}
 	if (walk->err != OK)
 		return false;
-	more = (walk->which->only_open && row->close_code) || walk->fn(walk->ctx, row);
+	more = !has_status(row, walk->which->status) || walk->fn(walk->ctx, row);
 	wire_free(&row->base);
-	return more;
+	return more && (!walk->which->device_id || ++walk->seen < VIEW_DEVICE_MAX);
 }
 
 enum err view_each_session(struct store *store, const struct view_sessions *which,
                            view_session_fn *fn, void *ctx)
 {
-	struct session_walk walk = { store, which, fn, ctx, OK };
+	static const char table[] = { [VIEW_ANY] = 's', [VIEW_OPEN] = 'w', [VIEW_CLOSED] = 'c' };
+	struct session_walk walk = { store, which, fn, ctx, 0, OK };
 	struct key key;
 	enum err err;
 
 	if (which->device_id)
 		key = row_device_sessions_key(which->account, which->device_id);
 	else
-		key_start(&key, PARTITION_OWN, which->account, which->only_open ? 'w' : 's');
+		key_start(&key, PARTITION_OWN, which->account, table[which->status]);
 	err = each_row(store, &key, true, on_session_key, &walk);
 	return err != OK ? err : walk.err;
 }

@@ -38,11 +38,13 @@ CHECKED enum err view_count_models(struct store *store, const struct uuid *accou
 typedef bool view_model_fn(void *ctx, const Events__ModelRow *row);
 CHECKED enum err view_each_model(struct store *store, const struct uuid *account, view_model_fn *fn,
                                  void *ctx);
+enum view_status { VIEW_ANY, VIEW_OPEN, VIEW_CLOSED };
 struct view_sessions {
 	const struct uuid *account;
-	const char *device_id; /* NULL: any */
-	bool only_open;
+	const char *device_id; /* NULL: any; else at most VIEW_DEVICE_MAX of its newest are seen */
+	enum view_status status;
 };
+#define VIEW_DEVICE_MAX 10000
 typedef bool view_session_fn(void *ctx, const Events__SessionRow *row);
 CHECKED enum err view_each_session(struct store *store, const struct view_sessions *which,
                                    view_session_fn *fn, void *ctx);

@@ -106,6 +106,7 @@ static void close_session(const struct change *change, ProtobufCBinaryData sessi
 	model = id_of(row->session->device_model_id);
 	drop(change, held_key(row, &id));
 	drop(change, row_key(&change->account, 'w', &id));
+	put(change, row_key(&change->account, 'c', &id), BYTES("", 0));
 	if (found(view_open_session(change->store, &change->account, &model,
 	                            row->session->device_id, &open),
 	          change) &&
@@ -152,6 +153,7 @@ static void on_session_opened(const struct change *change, const Events__Session
 	put(change, row_device_key(&change->account, 'o', &model, row->session->device_id),
 	    BYTES(id.byte, sizeof id));
 	put(change, row_key(&change->account, 'w', &id), nothing);
+	drop(change, row_key(&change->account, 'c', &id)); /* a replay */
 	key_add_uuid(&by_device, &id);
 	put(change, by_device, nothing);
 	put(change, held_key(row, &id), BYTES(change->account.byte, sizeof change->account));

@@ -4,6 +4,7 @@
 #include "services/publisher/dsp/cancel.h"
 #include "services/publisher/dsp/front.h"
 #include "services/publisher/dsp/motion.h"
+#include "services/publisher/dsp/ramp.h"
 #include "services/publisher/dsp/spectrum.h"
 
 #include <math.h>
@@ -29,7 +30,13 @@
 #define NEAR         0.08f /* beats within 8 % of the mode mean the same rate */
 #define DRAW         0.7f  /* share of the beats' rate in the answer, at full trust */
 #define MODE_MEAN    4     /* bpm each side that belong to one peak of the belief */
-#define MODE_WIDTH   5.0f  /* bpm: the tolerance within which a rate is called right */
+#define SURE_WIDTH   2.0f  /* bpm either side of the mode */
+#define SURE_NONE    0.1f  /* belief within that: nothing is known … */
+#define SURE_FULL    0.6f  /* … a steady rate seen several times; it spreads by MOVE_REST */
+#define CLEAR_NONE   0.05f /* share of the light's power at the rate: noise has 0.1 – 0.2 */
+#define CLEAR_FULL   0.35f
+#define DISPUTED     0.4f  /* taken off at rest where the beats say otherwise, or nothing */
+#define AGREE        0.05f /* of the rate */
 
 struct heart heart_new(void)
 {
@@ -126,6 +133,23 @@ static float concentration(const float *light, float bpm)
 	return all > 0 ? near / all : 0;
 }
 
+static float agreement(const struct heart_window *window, float bpm)
+{
+	return window->beats_trust * expf(-fabsf(window->beats_bpm - bpm) / (AGREE * bpm));
+}
+
+/* Sure of the rate, which the light shows clearly, and at rest the beats agree. */
+static float quality(const struct heart *heart, const struct heart_window *window,
+                     const float *light, float mode, float level)
+{
+	float bpm = HEART_MIN_BPM + mode;
+	float sure = belief_mass(heart->belief, HEART_RATES, mode, SURE_WIDTH);
+
+	return ramp(sure, SURE_NONE, SURE_FULL) *
+	       ramp(concentration(light, bpm), CLEAR_NONE, CLEAR_FULL) *
+	       (1 - DISPUTED * (1 - level) * (1 - agreement(window, bpm)));
+}
+
 struct heart_rate heart_update(struct heart *heart, const struct heart_window *window)
 {
 	float light[BINS], chance[HEART_RATES];
@@ -140,8 +164,7 @@ struct heart_rate heart_update(struct heart *heart, const struct heart_window *w
 	              RESTART, chance);
 	mode = belief_mode(heart->belief, HEART_RATES, MODE_MEAN);
 	rate.bpm = HEART_MIN_BPM + mode;
-	rate.quality = belief_mass(heart->belief, HEART_RATES, mode, MODE_WIDTH) *
-	               concentration(light, rate.bpm);
+	rate.quality = quality(heart, window, light, mode, level);
 	if (fabsf(window->beats_bpm - rate.bpm) < NEAR * rate.bpm)
 		rate.bpm += DRAW * window->beats_trust * (window->beats_bpm - rate.bpm);
 	return rate;

@@ -1,31 +1,62 @@
 #include "services/publisher/dsp/oxygen.h"
 
+#include "services/publisher/dsp/front.h"
+#include "services/publisher/dsp/ramp.h"
+#include "services/publisher/dsp/spectrum.h"
+
 #include <math.h>
 
-#define CORRELATION_BAD  0.6f /* of red and infrared AC: below, they do not show one pulse */
+#define SAMPLES          (OXYGEN_WINDOW_S * FRONT_HZ)
+#define LEAST_SAMPLES    (2 * FRONT_HZ) /* two beats at 60 bpm */
+#define CORRELATION_BAD  0.6f           /* of red and infrared: below, not one pulse */
 #define CORRELATION_GOOD 0.9f
+#define PERFUSION_BAD    0.0003f /* sd of AC / DC: 0.1 % peak to peak */
+#define PERFUSION_GOOD   0.0007f /* 0.2 % peak to peak */
 
-static float ramp(float x, float bad, float good)
+/* The samples that both have, each without its regression line. */
+static size_t pair(const struct oxygen_light *red, const struct oxygen_light *infrared, float *r,
+                   float *i)
 {
-	return fminf(1, fmaxf(0, (x - bad) / (good - bad)));
+	size_t count = 0;
+
+	for (size_t n = 0; n < SAMPLES; n++) {
+		uint32_t both = red->valid[n / FRONT_HZ] & infrared->valid[n / FRONT_HZ];
+
+		if (!(both >> (n % FRONT_HZ) & 1))
+			continue;
+		r[count] = red->ac[n];
+		i[count++] = infrared->ac[n];
+	}
+	if (count > 0) {
+		spectrum_detrend(r, count);
+		spectrum_detrend(i, count);
+	}
+	return count;
 }
 
 struct oxygen oxygen_estimate(const struct oxygen_light *red, const struct oxygen_light *infrared,
-                              size_t count, const double *calibration)
+                              const double *calibration)
 {
+	float r[SAMPLES], i[SAMPLES];
 	double rr = 0, ri = 0, ii = 0, ratio, percent;
+	size_t count = pair(red, infrared, r, i);
+	float perfusion, correlation;
 
 	for (size_t n = 0; n < count; n++) {
-		rr += (double)red->ac[n] * (double)red->ac[n];
-		ri += (double)red->ac[n] * (double)infrared->ac[n];
-		ii += (double)infrared->ac[n] * (double)infrared->ac[n];
+		rr += (double)r[n] * (double)r[n];
+		ri += (double)r[n] * (double)i[n];
+		ii += (double)i[n] * (double)i[n];
 	}
-	if (!(rr > 0) || !(ii > 0) || !(red->dc > 0) || !(infrared->dc > 0))
+	if (count < LEAST_SAMPLES || !(rr > 0) || !(ii > 0) || !(red->dc > 0) ||
+	    !(infrared->dc > 0))
 		return (struct oxygen){ 0 };
 	ratio = ri / ii * (double)infrared->dc / (double)red->dc;
 	percent = calibration[0] + calibration[1] * ratio + calibration[2] * ratio * ratio;
+	correlation = (float)(ri / sqrt(rr * ii));
+	perfusion = (float)sqrt(ii / (double)count) / infrared->dc;
 	return (struct oxygen){
 		.percent = (float)fmin(100, fmax(0, percent)),
-		.quality = ramp((float)(ri / sqrt(rr * ii)), CORRELATION_BAD, CORRELATION_GOOD),
+		.quality = ramp(correlation, CORRELATION_BAD, CORRELATION_GOOD) *
+		           ramp(perfusion, PERFUSION_BAD, PERFUSION_GOOD),
 	};
 }

@@ -8,28 +8,32 @@
  *     slope = sum red ir / sum ir^2,
  *
  * which weighs each sample by how much blood moved and drops what only one of them
- * shows. a, b, c belong to the optics: the default 110 - 25 R is the textbook line
- * (Webster, Design of Pulse Oximeters, 1997) and is never trusted beyond `acceptable`.
+ * shows. Only samples that both have count; their regression lines are out. a, b, c
+ * belong to the optics: the default 110 - 25 R is the textbook line (Webster, Design of
+ * Pulse Oximeters, 1997) and is never trusted beyond `acceptable`.
  */
 #ifndef PUBLISHER_DSP_OXYGEN_H
 #define PUBLISHER_DSP_OXYGEN_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define OXYGEN_STEP_S   5
 #define OXYGEN_WINDOW_S 8 /* at least four beats from 30 bpm on */
 
+/* A window of OXYGEN_WINDOW_S at FRONT_HZ. */
 struct oxygen_light {
-	const float *ac; /* band-passed */
-	float dc;        /* its constant part, same unit */
+	const float *ac;       /* band-passed */
+	const uint32_t *valid; /* a bit a sample, a word a second */
+	float dc;              /* its constant part, same unit */
 };
 
 struct oxygen {
 	float percent;
-	float quality; /* 0..1 */
+	float quality; /* 0..1; 0: nothing to say */
 };
 
 struct oxygen oxygen_estimate(const struct oxygen_light *red, const struct oxygen_light *infrared,
-                              size_t count, const double *calibration);
+                              const double *calibration);
 
 #endif

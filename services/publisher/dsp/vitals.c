@@ -4,13 +4,14 @@
 #include "services/publisher/dsp/hrv.h"
 #include "services/publisher/dsp/motion.h"
 #include "services/publisher/dsp/oxygen.h"
+#include "services/publisher/dsp/ramp.h"
 
 #include <math.h>
 #include <string.h>
 
 #define HIGHPASS_HZ     0.4 /* as the pulse's: the heart estimator compares the two */
 #define MOTION_STEP_S   2
-#define HEART_FIRST_S   4 /* of signal before a heart rate is worth saying */
+#define HEART_FIRST_S   2.5 /* of signal before a heart rate is worth saying */
 #define OXYGEN_FIRST_S  2.5
 #define BREATH_FIRST_S  20 /* three breaths at 9 a minute */
 #define HRV_FIRST_S     30
@@ -21,7 +22,9 @@
 #define LIKENESS_FULL   0.95f
 #define STEADINESS_NONE 0.15f /* intervals that change by 28 % a beat: noise */
 #define STEADINESS_FULL 0.5f  /* by 10 %: sinus arrhythmia */
-#define MUCH_WORSE      0.8   /* of the best channel's samples: below, a channel is not used */
+#define PULSE_NONE      0.25f /* mean trust in the heart rate: noise stays below */
+#define PULSE_FULL      0.5f
+#define MUCH_WORSE      0.8 /* of the best channel's samples: below, a channel is not used */
 
 struct sink {
 	vitals_sink *call;
@@ -164,22 +167,29 @@ static struct pulse *beat_channel(struct vitals *vitals)
 	return best;
 }
 
+/* Breathing shows only in a pulse that is one: by its beats or by its spectrum. */
+static float pulse_trust(const struct vitals *vitals, const struct pulse *pulse)
+{
+	return ramp(fmaxf(pulse->trust, vitals->heart_trust), PULSE_NONE, PULSE_FULL);
+}
+
 static void on_breath(struct vitals *vitals, const struct sink *sink)
 {
 	struct pulse *pulse = beat_channel(vitals);
 	double fill = filled(vitals, pulse->valid, BREATH_WINDOW_S);
 	size_t seconds = (size_t)span_s(vitals, BREATH_WINDOW_S);
 	struct breath_rate rate;
+	float trust;
 
 	if (fill < LEAST_FILLED || seconds < BREATH_FIRST_S)
 		return;
 	rate = breath_update(&vitals->breath, &pulse->beats,
 	                     pulse->level + PULSE_LEVEL - seconds * BREATH_HZ, seconds,
 	                     (double)vitals->second, vitals->heart_bpm);
+	trust = rate.quality * pulse_trust(vitals, pulse);
 	if (rate.per_min > 0)
 		answer(sink, VITAL_RR,
-		       (float[]){ rate.per_min,
-		                  confidence(vitals, BREATH_WINDOW_S, fill, rate.quality) });
+		       (float[]){ rate.per_min, confidence(vitals, BREATH_WINDOW_S, fill, trust) });
 }
 
 static const struct pulse *find_colour(const struct vitals *vitals, enum colour colour)
@@ -190,34 +200,42 @@ static const struct pulse *find_colour(const struct vitals *vitals, enum colour 
 	return NULL;
 }
 
-static float mean_dc(const struct pulse *pulse, size_t seconds)
+/* The window of one colour; its constant part over the seconds that have samples. */
+static struct oxygen_light oxygen_window(const struct pulse *pulse)
 {
+	struct oxygen_light light = {
+		.ac = pulse_wave(pulse, OXYGEN_WINDOW_S),
+		.valid = pulse->valid + PULSE_LEVEL_S - OXYGEN_WINDOW_S,
+	};
 	float sum = 0;
+	size_t seconds = 0;
 
-	for (size_t s = PULSE_WAVE_S - seconds; s < PULSE_WAVE_S; s++)
-		sum += pulse->dc[s];
-	return sum / (float)seconds;
+	for (size_t s = 0; s < OXYGEN_WINDOW_S; s++)
+		if (light.valid[s] != 0) {
+			sum += pulse->dc[PULSE_WAVE_S - OXYGEN_WINDOW_S + s];
+			seconds++;
+		}
+	light.dc = seconds > 0 ? sum / (float)seconds : 0;
+	return light;
 }
 
 static void on_oxygen(struct vitals *vitals, const struct sink *sink)
 {
 	const struct pulse *red = find_colour(vitals, COLOUR_RED);
 	const struct pulse *infrared = find_colour(vitals, COLOUR_IR);
-	struct oxygen_light light[2];
+	struct oxygen_light lights[2];
 	struct oxygen oxygen;
-	double span = span_s(vitals, OXYGEN_WINDOW_S), fill;
-	size_t seconds = (size_t)ceil(span);
+	double fill;
 
-	if (red == NULL || infrared == NULL || span < OXYGEN_FIRST_S)
+	if (red == NULL || infrared == NULL || span_s(vitals, OXYGEN_WINDOW_S) < OXYGEN_FIRST_S)
 		return;
 	fill = fmin(filled(vitals, red->valid, OXYGEN_WINDOW_S),
 	            filled(vitals, infrared->valid, OXYGEN_WINDOW_S));
 	if (fill < LEAST_FILLED)
 		return;
-	light[0] = (struct oxygen_light){ pulse_wave(red, seconds), mean_dc(red, seconds) };
-	light[1] =
-	        (struct oxygen_light){ pulse_wave(infrared, seconds), mean_dc(infrared, seconds) };
-	oxygen = oxygen_estimate(&light[0], &light[1], seconds * FRONT_HZ, vitals->calibration);
+	lights[0] = oxygen_window(red);
+	lights[1] = oxygen_window(infrared);
+	oxygen = oxygen_estimate(&lights[0], &lights[1], vitals->calibration);
 	if (oxygen.quality > 0)
 		answer(sink, VITAL_SPO2,
 		       (float[]){ oxygen.percent,
@@ -250,11 +268,6 @@ static void on_motion(struct vitals *vitals, const struct sink *sink)
 	answer(sink, VITAL_MOTION,
 	       (float[]){ motion_level(limb_sway(vitals, MOTION_STEP_S)),
 	                  confidence(vitals, MOTION_STEP_S, fill, 1) });
-}
-
-static float ramp(float x, float none, float full)
-{
-	return fminf(1, fmaxf(0, (x - none) / (full - none)));
 }
 
 static float trust_in(const struct peaks *peaks)
@@ -327,14 +340,14 @@ void vitals_finish(struct vitals *vitals, int64_t second, vitals_sink *call, voi
 {
 	struct sink sink = { call, self };
 
-	bool is_fresh = second > vitals->second;
+	int64_t spoken = vitals->second; /* who was due then has just spoken */
 
-	if (is_fresh) {
+	if (second > vitals->second) {
 		vitals->second = second;
 		count_signal(vitals);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(schedule); i++)
 		if (vitals->began < schedule[i].window_s * FRONT_HZ &&
-		    (is_fresh || second % schedule[i].step_s != 0))
+		    spoken % schedule[i].step_s != 0)
 			schedule[i].estimate(vitals, &sink);
 }

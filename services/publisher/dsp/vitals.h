@@ -70,7 +70,7 @@ void vitals_limb_second(struct vitals *vitals, const struct front_second *second
 void vitals_tick(struct vitals *vitals, int64_t second, vitals_sink *sink, void *self);
 
 /* The signal has ended, perhaps within a last second that no tick was called for: who
- * never had a whole window says what there is to say, unless it just did. */
+ * never had a whole window says what there is to say, unless it was due at the last tick. */
 void vitals_finish(struct vitals *vitals, int64_t second, vitals_sink *sink, void *self);
 
 #endif

@@ -47,7 +47,7 @@ void clock_set_source(int64_t (*boot_us)(void *ctx), void *ctx, int64_t wall_off
 void clock_iso8601(int64_t wall_ms, char ret[25])
 {
 	int64_t ms = ((wall_ms % 1000) + 1000) % 1000;
-	time_t seconds = (time_t)((wall_ms - ms) / 1000);
+	time_t seconds = (time_t)(wall_ms / 1000 - (wall_ms % 1000 < 0));
 	struct tm tm;
 	char day[20];
 

@@ -55,7 +55,7 @@ static bool is_there(struct loop *loop, struct bus *bus, const char *data)
 
 	ping.command_case = AUTH__ADMIN_REQUEST__COMMAND_METRICS;
 	ping.metrics = &empty;
-	reply = ask(loop, bus, &ping, installation_holder(data) ? STARTING_MS : ABSENT_MS);
+	reply = ask(loop, bus, &ping, installation_look(data).holder ? STARTING_MS : ABSENT_MS);
 	if (reply)
 		wire_free(&reply->base);
 	return reply != NULL;

@@ -1,5 +1,8 @@
 #include "services/cli/http_client.h"
 
+#include "common/json.h"
+#include "common/wire.h"
+#include "raeh.pb-c.h"
 #include "services/cli/web_internal.h"
 
 #include <stdio.h>
@@ -9,7 +12,7 @@ struct http_call {
 	struct web *web;
 	http_fn *fn;
 	void *ctx;
-	char *key, *body;
+	char *key, *body, *host; /* host: with the port, for people */
 	struct buf answer;
 	int status;
 	char why[200];
@@ -31,13 +34,15 @@ static void finish(struct http_call *call)
 	timer_stop(call->web->loop, &call->timer);
 	buf_append(&call->answer, "", 1);
 	answer.body = BYTES(call->answer.data, call->answer.len - 1);
-	(void)snprintf(answer.why, sizeof answer.why, "%s", call->why);
+	if (call->status == 0)
+		(void)snprintf(answer.why, sizeof answer.why, "%.50s: %s", call->host, call->why);
 	call->fn(call->ctx, &answer);
 	buf_free(&call->answer);
 	if (call->key)
 		explicit_bzero(call->key, strlen(call->key));
 	mem_free(call->key);
 	mem_free(call->body);
+	mem_free(call->host);
 	mem_free(call);
 }
 
@@ -165,6 +170,7 @@ void http_call(struct web *web, const struct http_request *request, http_fn *fn,
 	call->ctx = ctx;
 	call->key = request->key ? xstrdup(request->key) : NULL;
 	call->body = request->body ? xstrdup(request->body) : NULL;
+	call->host = xstrdup(host);
 	info.origin = host;
 	info.method = request->method;
 	info.local_protocol_name = "http";
@@ -209,4 +215,21 @@ void http_call_wait(struct web *web, const struct http_request *request, struct 
 	ret_body->len = 0;
 	http_call(web, request, on_answer, &waiting);
 	web_run(web);
+}
+
+void http_explain(const struct http_answer *answer, char why[256])
+{
+	Raeh__Error *problem;
+	char unreadable[JSON_WHY];
+
+	if (answer->status == 0) {
+		(void)snprintf(why, 256, "%s", answer->why);
+		return;
+	}
+	problem = (Raeh__Error *)json_new(&raeh__error__descriptor);
+	if (json_to_message(answer->body, &problem->base, unreadable) == OK)
+		(void)snprintf(why, 256, "HTTP %d: %.220s", answer->status, problem->detail);
+	else
+		(void)snprintf(why, 256, "HTTP %d", answer->status);
+	wire_free(&problem->base);
 }

@@ -32,4 +32,7 @@ void http_call(struct web *web, const struct http_request *request, http_fn *fn,
 void http_call_wait(struct web *web, const struct http_request *request, struct http_answer *ret,
                     struct buf *ret_body);
 
+/* Why an answer is not the one hoped for, in a sentence: the detail of its problem document. */
+void http_explain(const struct http_answer *answer, char why[256]);
+
 #endif

@@ -44,23 +44,33 @@ static int open_lock(const char *data, int flags)
 	return open(path, flags | O_CLOEXEC, 0600);
 }
 
-/* The lock's file says who holds it, for people. */
-static pid_t read_pid(int fd)
+/* The lock's file says who holds it, and what installation_announce() added. */
+static struct installation_state read_state(int fd)
 {
-	char text[16];
+	struct installation_state state = { 0 };
+	char text[256];
 	ssize_t n = pread(fd, text, sizeof text - 1, 0);
 
 	if (n <= 0)
-		return 0;
+		return state;
 	text[n] = '\0';
-	return (pid_t)atoi(text);
+	(void)sscanf(text, "%d %127s %d %d", &state.holder, state.url, &state.edges,
+	             &state.publishers); /* fewer is fine: it has just begun */
+	return state;
+}
+
+static enum err write_state(int fd, const char *data, const char *text, char why[256])
+{
+	if (ftruncate(fd, 0) == 0 && pwrite(fd, text, strlen(text), 0) == (ssize_t)strlen(text))
+		return OK;
+	(void)snprintf(why, 256, "%.150s/run/up.lock: %s", data, strerror(errno));
+	return ERR_IO;
 }
 
 enum err installation_lock(const char *data, char why[256])
 {
 	int fd = open_lock(data, O_RDWR | O_CREAT);
 	char text[16];
-	int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
 
 	if (fd < 0) {
 		(void)snprintf(why, 256, "%.150s/run/up.lock: %s", data, strerror(errno));
@@ -71,27 +81,39 @@ enum err installation_lock(const char *data, char why[256])
 		        why, 256,
 		        "a stack is running on %.150s already (process %d); stop it, or give "
 		        "this one a directory of its own with --data",
-		        data, (int)read_pid(fd));
+		        data, (int)read_state(fd).holder);
 		(void)close(fd);
 		return ERR_CONFLICT;
 	}
-	if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
-		(void)snprintf(why, 256, "%.150s/run/up.lock: %s", data, strerror(errno));
-		(void)close(fd);
-		return ERR_IO;
-	}
-	return OK; /* fd stays open as long as we live */
+	(void)snprintf(text, sizeof text, "%d\n", (int)getpid());
+	return write_state(fd, data, text, why); /* fd stays open as long as we live */
 }
 
-pid_t installation_holder(const char *data)
+enum err installation_announce(const char *data, const char *url, int edges, int publishers,
+                               char why[256])
 {
+	AUTO_MEM char *text = xasprintf("%d\n%s\n%d\n%d\n", (int)getpid(), url, edges, publishers);
+	int fd = open_lock(data, O_RDWR);
+	enum err err;
+
+	if (fd < 0) {
+		(void)snprintf(why, 256, "%.150s/run/up.lock: %s", data, strerror(errno));
+		return ERR_IO;
+	}
+	err = write_state(fd, data, text, why);
+	(void)close(fd);
+	return err;
+}
+
+struct installation_state installation_look(const char *data)
+{
+	struct installation_state state = { 0 };
 	int fd = open_lock(data, O_RDONLY);
-	pid_t ret = 0;
 
 	if (fd < 0)
-		return 0;
+		return state;
 	if (flock(fd, LOCK_SH | LOCK_NB) != 0)
-		ret = read_pid(fd);
+		state = read_state(fd);
 	(void)close(fd);
-	return ret;
+	return state;
 }

@@ -17,7 +17,17 @@ CHECKED enum err installation_make(const char *data, char why[256]);
 /* Takes the lock for the life of the process. ERR_CONFLICT: another `raeh up` has it. */
 CHECKED enum err installation_lock(const char *data, char why[256]);
 
-/* The process that holds the lock now, or 0. */
-pid_t installation_holder(const char *data);
+/* Writes beside the lock what others may want to know of the stack that runs here. */
+CHECKED enum err installation_announce(const char *data, const char *url, int edges, int publishers,
+                                       char why[256]);
+
+/* What the process that holds the lock has announced. holder 0: nobody holds it. Before it
+ * has announced anything url is "". */
+struct installation_state {
+	pid_t holder;
+	char url[128];
+	int edges, publishers;
+};
+struct installation_state installation_look(const char *data);
 
 #endif

@@ -38,6 +38,10 @@ static const struct command commands[] = {
 	{ "watch", "watch [options]", "live insights in the terminal", NULL, watch_run, NULL },
 	{ "analyze", "analyze FILE.csv [--meta FILE.json]",
 	  "the insights of a recording as CSV", NULL, analyze_run, NULL },
+	{ "doctor", "doctor [options of up] [--json]",
+	  "what is wrong with this installation, and what to do",
+	  "Give it the flags that you give to `raeh up`. Status 1 when something is wrong.",
+	  doctor_run, NULL },
 	{ "demo", "demo [--data DIR] [--url U]", NULL, NULL, demo_run, NULL },
 	{ 0 },
 };

@@ -97,26 +97,6 @@ static void call(struct calling *calling, const char *method, const char *path, 
 	}
 }
 
-/* What the server said, in a sentence: the detail of its problem document. */
-static void explain(const struct calling *calling, char why[256])
-{
-	const struct http_answer *answer = &calling->answer;
-	Raeh__Error *problem;
-	char unreadable[JSON_WHY];
-
-	if (answer->status == 0) {
-		(void)snprintf(why, 256, "%s:%d does not answer: %.150s",
-		               calling->options->url.host, calling->options->url.port, answer->why);
-		return;
-	}
-	problem = (Raeh__Error *)json_new(&raeh__error__descriptor);
-	if (json_to_message(answer->body, &problem->base, unreadable) == OK)
-		(void)snprintf(why, 256, "HTTP %d: %.220s", answer->status, problem->detail);
-	else
-		(void)snprintf(why, 256, "HTTP %d", answer->status);
-	wire_free(&problem->base);
-}
-
 /* 1: found; 0: there is none; -1: refused. */
 static int find(struct calling *calling, const char *name, char ret[UUID_TEXT], char why[256])
 {
@@ -126,7 +106,7 @@ static int find(struct calling *calling, const char *name, char ret[UUID_TEXT], 
 
 	call(calling, "GET", LIST_MOST, NULL);
 	if (calling->answer.status != 200) {
-		explain(calling, why);
+		http_explain(&calling->answer, why);
 		return -1;
 	}
 	whole = xasprintf("{\"items\":%s}", (const char *)calling->answer.body.data);
@@ -182,7 +162,7 @@ static int create(struct calling *calling, const struct recording *recording, co
 	if (calling->answer.status == 409)
 		return 0;
 	if (calling->answer.status != 201) {
-		explain(calling, why);
+		http_explain(&calling->answer, why);
 		return -1;
 	}
 	model = (Router__DeviceModel *)json_new(&router__device_model__descriptor);

@@ -33,7 +33,7 @@ struct up {
 	struct supervisor *supervisor;
 	struct timer probe;
 	bool ready, demo_started;
-	char not_ready[160];
+	char not_ready[256];
 };
 
 static void show(void *self)
@@ -70,8 +70,7 @@ static void on_probed(void *self, const struct http_answer *answer)
 	if (answer->status == 0)
 		(void)snprintf(up->not_ready, sizeof up->not_ready, "no edge answers yet");
 	else
-		(void)snprintf(up->not_ready, sizeof up->not_ready,
-		               "a service does not answer yet (HTTP %d)", answer->status);
+		http_explain(answer, up->not_ready);
 	if (up->ready && up->settings.demo && !up->demo_started) {
 		up->demo_started = true;
 		stack_start_demo(up->supervisor, &up->settings, up->directory, up->url,
@@ -159,6 +158,9 @@ static int prepare(struct up *up)
 	}
 	up->url = listen_url(&up->settings.address, up->settings.tls_cert, true);
 	MUST(url_parse(up->url, &up->parsed_url, why));
+	if (installation_announce(up->settings.data, up->url, (int)up->settings.edges,
+	                          (int)up->settings.publishers, why) != OK)
+		return cli_fail("%s", why);
 	raise_file_limit();
 	return -1;
 }
@@ -189,10 +191,13 @@ static int run(struct up *up)
 int up_run(const struct command *self, int argc, char **argv)
 {
 	struct up up = { 0 };
-	int status = up_settings_load(self, argc, argv, &up.settings);
+	int status = up_settings_load(self, argc, argv, NULL, &up.settings);
+	char why[256];
 
 	if (status >= 0)
 		return status;
+	if (!up_settings_check(&up.settings, why))
+		return cli_misused(self, "%s", why);
 	log_init("up", LOG_INFO);
 	status = prepare(&up);
 	if (status < 0)

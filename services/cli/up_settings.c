@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,32 +45,40 @@ static bool is_level(const char *text)
 	return false;
 }
 
-static int check(const struct command *self, struct up_settings *settings)
+bool up_settings_check(struct up_settings *settings, char why[256])
 {
 	const char *const files[] = { settings->tls_cert, settings->tls_key };
 	struct listen_address admin;
 	const char *refusal;
-	char why[256];
+	char place[256];
 
-	if (!listen_parse(settings->listen, &settings->address, why))
-		return cli_misused(self, "--listen: %s", why);
-	if (settings->admin && !listen_parse(settings->admin, &admin, why))
-		return cli_misused(self, "--admin: %s", why);
-	if (!is_level(settings->log_level))
-		return cli_misused(self,
-		                   "--log-level: expected debug, info, warn or error, got "
-		                   "\"%.40s\"",
-		                   settings->log_level);
+	if (!listen_parse(settings->listen, &settings->address, place) ||
+	    (settings->admin && !listen_parse(settings->admin, &admin, place))) {
+		(void)snprintf(why, 256, "--listen, --admin: %.220s", place);
+		return false;
+	}
+	if (!is_level(settings->log_level)) {
+		(void)snprintf(why, 256,
+		               "--log-level: expected debug, info, warn or error, got \"%.40s\"",
+		               settings->log_level);
+		return false;
+	}
 	refusal = up_settings_refusal(settings);
-	if (refusal)
-		return cli_misused(self, "--listen %s: %s", settings->listen, refusal);
-	for (size_t i = 0; i < ARRAY_LEN(files); i++)
-		if (files[i] && access(files[i], R_OK) != 0)
-			return cli_misused(self, "%s: cannot be read", files[i]);
-	return -1;
+	if (refusal) {
+		(void)snprintf(why, 256, "--listen %.40s: %s", settings->listen, refusal);
+		return false;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		if (!files[i] || access(files[i], R_OK) == 0)
+			continue;
+		(void)snprintf(why, 256, "%.200s: cannot be read: %s", files[i], strerror(errno));
+		return false;
+	}
+	return true;
 }
 
-int up_settings_load(const struct command *self, int argc, char **argv, struct up_settings *ret)
+int up_settings_load(const struct command *self, int argc, char **argv,
+                     const struct config_item *extra, struct up_settings *ret)
 {
 	/* clang-format off */
 	const struct config_item items[] = {
@@ -101,6 +110,7 @@ int up_settings_load(const struct command *self, int argc, char **argv, struct u
 		{ "bus-ca", CONFIG_TEXT, &ret->bus_ca, NULL, 0, 0, NULL },
 		{ "bus-cert", CONFIG_TEXT, &ret->bus_cert, NULL, 0, 0, NULL },
 		{ "bus-hosts", CONFIG_TEXT, &ret->bus_hosts, NULL, 0, 0, NULL },
+		extra ? *extra : (struct config_item){ 0 },
 		{ 0 },
 	};
 	/* clang-format on */
@@ -112,5 +122,5 @@ int up_settings_load(const struct command *self, int argc, char **argv, struct u
 		return status;
 	if (config_check_file(items, file, why) != OK)
 		return cli_misused(self, "%s", why);
-	return check(self, ret);
+	return -1;
 }

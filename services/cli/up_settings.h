@@ -21,8 +21,13 @@ struct up_settings {
 	struct listen_address address;
 };
 
-/* -1: go on; else the exit status, and everything has been said. */
-int up_settings_load(const struct command *self, int argc, char **argv, struct up_settings *ret);
+/* Reads them. extra: one more row of the command's own, or NULL. -1: go on; else the exit
+ * status, and everything has been said. */
+int up_settings_load(const struct command *self, int argc, char **argv,
+                     const struct config_item *extra, struct up_settings *ret);
+
+/* Whether a stack can run with them, as far as they alone say; sets address. */
+bool up_settings_check(struct up_settings *settings, char why[256]);
 
 /* Why this stack may not be opened to that address, or NULL. */
 const char *up_settings_refusal(const struct up_settings *settings);

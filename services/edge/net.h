@@ -9,7 +9,12 @@
  *                        └─► on_request                          (plain HTTP)
  *
  * A conn is alive from on_open (or on_request) until on_closed returns; on_closed is
- * called exactly once for each. The owner hangs its own state on conn_set_user().
+ * called exactly once for each: of a WebSocket when the conversation is over (the peer's
+ * TCP may linger), of a request when its answer has been written (1000) or the client is
+ * gone (1006), so that the next request of the same connection begins anew. The owner
+ * hangs its own state on conn_set_user(). Only net_run() and net_free() call back: what
+ * follows from another call (on_drained, on_closed, on_message after net_wake()) comes at
+ * the end of the turn.
  *
  * net answers by itself: pings; protocol errors (1002, 1007 for bad UTF-8); messages
  * over max_message_bytes or with more than NET_MAX_FRAGMENTS fragments (1009); a
@@ -79,7 +84,7 @@ struct net_config {
 	size_t n_listen_fds;
 	const char *tls_cert, *tls_key; /* PEM files, or NULL for plain */
 	size_t max_message_bytes;       /* default 1 MiB */
-	size_t max_conns;
+	size_t max_conns;               /* default 10,000; more are told 503 and closed */
 	bool echo;             /* offer /echo */
 	bool behind_proxy;     /* trust X-Forwarded-For for the peer's address */
 };
@@ -100,7 +105,7 @@ void *conn_user(const struct conn *conn);
 enum net_endpoint conn_endpoint(const struct conn *conn);
 
 /* WebSocket: one text message, copied. ERR_LIMIT: max_queued_bytes would be passed and
- * nothing was queued. */
+ * nothing was queued. ERR_CONFLICT: it is closing. */
 CHECKED enum err net_send_text(struct conn *conn, struct bytes text, size_t max_queued_bytes);
 CHECKED enum err net_send_binary(struct conn *conn, struct bytes data, size_t max_queued_bytes);
 /* The same text to many: shared is made once, counted, freed with its last use. */

@@ -213,7 +213,8 @@ enum err net_open(const struct net_config *config, struct loop *loop,
 	net->behind_proxy = config->behind_proxy;
 	net->max_message_bytes =
 	        config->max_message_bytes ? config->max_message_bytes : DEFAULT_MESSAGE_BYTES;
-	net->max_conns = config->max_conns;
+	net->max_conns = config->max_conns ? config->max_conns : DEFAULT_CONNS;
+	net->max_gathered_bytes = NET_GATHERED_BYTES;
 	net->scratch = xcalloc(1, NET_WRITE_BYTES);
 	net->spare_fd = net->epoll_fd = -1;
 	net->listener = xcalloc(config->n_listen_fds, sizeof *net->listener);

@@ -45,7 +45,7 @@ void conn_free(struct conn *conn)
 	queue_free(conn);
 	http_request_free(conn);
 	buf_free(&conn->in);
-	buf_free(&conn->message);
+	conn_drop_gathered(conn, &conn->message);
 	mem_free(conn->close_reason);
 	mem_free(conn);
 }
@@ -63,6 +63,23 @@ void conn_unsettle(struct conn *conn)
 	else
 		net->unsettled = conn;
 	net->last_unsettled = conn;
+}
+
+bool conn_gather(struct conn *conn, struct buf *buf, const void *data, size_t len)
+{
+	struct net *net = conn->net;
+
+	if (len > net->max_gathered_bytes - net->gathered_bytes)
+		return false;
+	net->gathered_bytes += len;
+	buf_append(buf, data, len);
+	return true;
+}
+
+void conn_drop_gathered(struct conn *conn, struct buf *buf)
+{
+	conn->net->gathered_bytes -= buf->len;
+	buf_free(buf);
 }
 
 bool conn_may_move(struct conn *conn)

@@ -205,7 +205,7 @@ void http_request_free(struct conn *conn)
 {
 	if (!conn->request)
 		return;
-	buf_free(&conn->request->body);
+	conn_drop_gathered(conn, &conn->request->body);
 	mem_free(conn->request);
 	conn->request = NULL;
 }
@@ -411,8 +411,10 @@ static size_t body_input(struct conn *conn, const uint8_t *data, size_t len)
 		return len;
 	}
 	in->too_large = in->body.len + part.len > NET_MAX_BODY_BYTES;
-	if (!in->too_large)
-		buf_append(&in->body, part.data, part.len);
+	if (!in->too_large && !conn_gather(conn, &in->body, part.data, part.len)) {
+		refuse(conn, 503, "Retry-After: 5\r\n");
+		return len;
+	}
 	if (in->too_large || (in->head.chunked ? in->chunked.done : in->body_left == 0))
 		give_request(conn);
 	return (size_t)taken;

@@ -27,10 +27,12 @@
 #include <sys/socket.h>
 
 #define DEFAULT_MESSAGE_BYTES (1024u * 1024)
+#define DEFAULT_CONNS         10000u
 #define NET_READ_BYTES        (64u * 1024)   /* one read; what a conn holds unparsed is less     */
 #define NET_PIPELINE_BYTES    (16u * 1024)   /* of later requests, held while one is answered     */
 #define NET_CONTROL_BYTES     (16u * 1024)   /* of pongs waiting: beyond that, no more is read    */
 #define NET_WRITE_BYTES       (16u * 1024)   /* small messages are gathered into one write        */
+#define NET_GATHERED_BYTES  (256u << 20) /* of unfinished messages and bodies, all conns      */
 #define NET_FLUSH_BYTES       (1024u * 1024) /* a turn and socket: others wait too              */
 
 /* In ms; a test may shorten them after net_open(). */
@@ -136,6 +138,7 @@ struct net {
 	int spare_fd; /* given up for a moment when descriptors run out */
 	bool accepting, stopping, tls, echo, behind_proxy;
 	size_t max_message_bytes, max_conns, n_conns;
+	size_t max_gathered_bytes, gathered_bytes;
 	struct timer accept_again;
 	struct conn *conns;
 	struct conn *unsettled, *last_unsettled;
@@ -181,6 +184,9 @@ void conn_unsettle(struct conn *conn);
 void conn_settle(struct conn *conn);
 void conn_wake(struct conn *conn);
 bool conn_must_wait(struct conn *conn);
+/* An unfinished message or body grows, or goes. False: all conns together hold too much. */
+bool conn_gather(struct conn *conn, struct buf *buf, const void *data, size_t len);
+void conn_drop_gathered(struct conn *conn, struct buf *buf);
 bool conn_may_move(struct conn *conn);
 void conn_timer(struct conn *conn, int64_t delay_ms);
 /* What waits is written, then our side is shut down and the owner told. */

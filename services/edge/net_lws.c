@@ -107,7 +107,7 @@ enum err socket_context_new(struct net *net, const struct net_config *config, ch
 		info.ssl_private_key_filepath = config->tls_key;
 		info.alpn = "http/1.1";
 	}
-	net->context = context_new(&info, config->max_conns);
+	net->context = context_new(&info, net->max_conns);
 	net->vhost = net->context ? lws_create_vhost(net->context, &info) : NULL;
 	if (!net->vhost) {
 		(void)snprintf(why, 256, "%s",

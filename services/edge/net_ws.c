@@ -21,7 +21,7 @@ void ws_queue_close(struct conn *conn, int code, const char *reason)
 /* The conversation is over, by the peer's word or its fault. What is queued still goes. */
 static void finish(struct conn *conn, int code, const char *reason, bool by_peer)
 {
-	buf_free(&conn->message);
+	conn_drop_gathered(conn, &conn->message);
 	ws_queue_close(conn, code, reason);
 	conn_begin_closing(conn, code, reason, by_peer);
 }
@@ -56,7 +56,7 @@ static void give_gathered(struct conn *conn)
 
 	conn->message = (struct buf){ 0 };
 	give_message(conn, BYTES(whole.data, whole.len));
-	buf_free(&whole);
+	conn_drop_gathered(conn, &whole);
 }
 
 /* Payload of a frame that was begun. */
@@ -67,8 +67,9 @@ static size_t payload_input(struct conn *conn, uint8_t *data, size_t len)
 	net_frame_unmask(data, n, conn->mask, conn->mask_at);
 	conn->mask_at = (uint8_t)((conn->mask_at + n) % 4);
 	conn->frame_left -= n;
-	buf_append(&conn->message, data, n);
-	if (conn->frame_left == 0 && conn->frame_final)
+	if (!conn_gather(conn, &conn->message, data, n))
+		finish(conn, 1013, "overloaded: too many unfinished messages", false);
+	else if (conn->frame_left == 0 && conn->frame_final)
 		give_gathered(conn);
 	return n;
 }

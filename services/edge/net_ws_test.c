@@ -232,6 +232,35 @@ Test(net_ws, limits_the_sum_of_the_fragments)
 	stop();
 }
 
+static void gather_little(void)
+{
+	seen.net->max_gathered_bytes = 1000;
+}
+
+Test(net_ws, bounds_what_all_unfinished_messages_hold_together)
+{
+	char part[600] = "";
+	int one, two;
+
+	start();
+	on_loop(gather_little);
+	one = dial_ws("/stream/ingest");
+	two = dial_ws("/stream/ingest");
+	put_frame(one, 0x02, part, sizeof part);
+	put_frame(one, 0x89, "", 0);
+	get(one, part, 2); /* its pong: the part has arrived */
+	put_frame(two, 0x02, part, sizeof part);
+	assert_close_frame(two, 1013, "overloaded");
+	assert_closed(two);
+	put_frame(one, 0x80, part, 100);
+	wait_until(&seen.messages, 1);
+	cr_assert_eq(seen.last.len, 700);
+	(void)close(one);
+	wait_until(&seen.closed, 2);
+	cr_assert_eq(seen.net->gathered_bytes, 0);
+	stop();
+}
+
 Test(net_ws, echoes_the_peers_close_and_reports_its_code_and_reason)
 {
 	int fd;

@@ -88,8 +88,6 @@ void loop_free(struct loop *loop)
 	if (!loop)
 		return;
 	MUST(!loop->in_turn);
-	for (size_t i = 0; i < loop->heap.n; i++)
-		loop->heap.at[i]->place = 0;
 	close_fd(loop->signal_fd);
 	close_fd(loop->timer_fd);
 	close_fd(loop->epoll_fd);

@@ -336,14 +336,21 @@ static void check_stored_frame(struct check *check, struct bytes key, struct byt
 		check_broken(check, "P1: frame %u came after the revoke and is stored", serial);
 }
 
-static void check_stored_session(struct check *check, struct bytes value)
+static void check_stored_session(struct check *check, struct bytes key, struct bytes value)
 {
+	char text[UUID_TEXT] = "?";
+	struct uuid id;
+	struct bytes row = key_row(key);
 	AUTO(wire_free)
 	ProtobufCMessage *message = wire_unpack(&events__stored_session__descriptor, value);
 	const Events__StoredSession *stored = (const Events__StoredSession *)message;
 
+	if (row.len == sizeof id.byte) {
+		memcpy(id.byte, row.data, sizeof id.byte);
+		uuid_text(&id, text);
+	}
 	if (!stored || !stored->closing)
-		check_broken(check, "P7: a session stays open at its publisher");
+		check_broken(check, "P7: session %s stays open at its publisher", text);
 }
 
 void check_publisher_store(struct check *check, struct store *store)
@@ -360,7 +367,7 @@ void check_publisher_store(struct check *check, struct store *store)
 		if (table_of(key) == 'f')
 			check_stored_frame(check, key, value, &last_serial, &last_session);
 		if (table_of(key) == 's')
-			check_stored_session(check, value);
+			check_stored_session(check, key, value);
 	}
 }
 

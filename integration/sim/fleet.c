@@ -761,6 +761,10 @@ static void fault(void *ctx)
 
 	if (fleet->healing)
 		return;
+	if (!fleet->ready[0] || !fleet->ready[1]) {
+		world_at(world, 100000, fault, fleet);
+		return;
+	}
 	switch (world_random(world, 6)) {
 	case 0:
 	case 1:

@@ -68,6 +68,7 @@ static void conn_unref(struct conn *conn)
 {
 	if (--conn->refs > 0)
 		return;
+	peer_unref(conn->peer);
 	mem_free(conn);
 }
 
@@ -413,7 +414,7 @@ struct peer *simnet_connect(struct net *net, enum net_endpoint endpoint, const c
 	peer->conn = conn;
 	peer->events = *events;
 	peer->client = client;
-	peer->refs = 1;
+	peer->refs = 2; /* the client's and the conn's */
 	if (net->deaf || node_state(net->node) != NODE_UP)
 		conn->reported = true; /* refused: the caller sees a peer that never speaks */
 	else

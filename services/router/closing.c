@@ -113,7 +113,7 @@ static void on_reply(void *ctx, enum err err, struct bytes reply)
 		if (err != OK)
 			closings->paused_until_ms[publisher_of(closings, closing)] =
 			        clock_boot_ms() + CLOSING_PAUSE_MS;
-	} else if (closing->in_directory) {
+	} else {
 		router->metrics.orphans_closed_total++;
 		sessions_close(router, &closing->account, &closing->session, closing->code,
 		               closing->reason, NULL, NULL);

@@ -1,7 +1,7 @@
 /*
  * closing - asks publishers to close sessions that have no edge.
  *
- *     closings_add ─► [queue] ─► publisher-<partition mod P> ─► the directory, if it is open there
+ *     closings_add ─► [queue] ─► publisher-<partition mod P> ─► the directory
  *
  * At most CLOSING_IN_AIR are asked at a time. What a publisher does not confirm is dropped, as
  * is what waits for a publisher that has just not answered: the next round of the
@@ -27,7 +27,6 @@ struct closing {
 	unsigned partition;
 	uint32_t code;
 	const char *reason; /* static */
-	bool in_directory;  /* the directory calls it open: closed there when the publisher has */
 };
 
 struct closings *closings_new(struct router *router);

@@ -82,17 +82,14 @@ static bool ids_have(const struct ids *ids, const struct uuid *id)
 static void close_one(struct reconcile *reconcile, const struct view_held *held,
                       const Events__SessionRow *row)
 {
-	struct closing closing = { .account = held->account, .partition = row->partition };
+	const struct closing closing = {
+		.account = held->account,
+		.session = held->session,
+		.partition = row->partition,
+		.code = row->has_close_code ? VIEW_SUPERSEDED : EDGE_LOST,
+		.reason = row->has_close_code ? VIEW_SUPERSEDED_REASON : edge_lost,
+	};
 
-	closing.code = VIEW_SUPERSEDED;
-	closing.reason = VIEW_SUPERSEDED_REASON;
-	for (size_t i = 0; i < row->n_supersedes; i++)
-		if (wire_id(row->supersedes[i], &closing.session))
-			(void)closings_add(reconcile->closings, &closing); /* full: next round */
-	closing.session = held->session;
-	closing.code = EDGE_LOST;
-	closing.reason = edge_lost;
-	closing.in_directory = true;
 	(void)closings_add(reconcile->closings, &closing); /* full: next round */
 }
 

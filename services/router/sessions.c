@@ -25,11 +25,12 @@ static void run_close(struct router *router, struct command *command)
 	Events__SessionClosed closed = EVENTS__SESSION_CLOSED__INIT;
 	Events__SessionRow *row = NULL;
 	enum err err = view_session(router->deps.store, &command->account, &command->id, &row);
-	bool is_closed = err == OK && row->has_close_code;
+	bool is_settled = err == OK && row->settled;
 
+	command->was_open = err == OK && !row->has_close_code;
 	if (row)
 		wire_free(&row->base);
-	if (is_closed || err == ERR_NOT_FOUND) {
+	if (is_settled || err == ERR_NOT_FOUND) {
 		finish_close(command);
 	} else if (err == OK) {
 		closed.id = wire_bytes_of(&command->id);
@@ -47,7 +48,7 @@ static void run_close(struct router *router, struct command *command)
 
 static void done_close(struct router *router, struct command *command, enum err err)
 {
-	if (err == OK) {
+	if (err == OK && command->was_open) {
 		router->metrics.sessions_closed_total++;
 		router->metrics.sessions_open--;
 	}

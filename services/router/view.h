@@ -49,7 +49,8 @@ typedef bool view_session_fn(void *ctx, const Events__SessionRow *row);
 CHECKED enum err view_each_session(struct store *store, const struct view_sessions *which,
                                    view_session_fn *fn, void *ctx);
 
-/* Open sessions by edge, in the order of (slot, incarnation, session), until fn says false. */
+/* Sessions not settled (open, or superseded and not yet ended at their publisher) by edge, in
+ * the order of (slot, incarnation, session), until fn says false. */
 struct view_held {
 	uint32_t slot;
 	struct uuid incarnation, session, account;

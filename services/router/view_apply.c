@@ -88,41 +88,63 @@ static struct key held_key(const Events__SessionRow *row, const struct uuid *ses
 	return key;
 }
 
-/* Whoever was first has closed it. */
-static void close_session(const struct change *change, ProtobufCBinaryData session, uint32_t code,
-                          const char *reason)
+/* Its publisher knows the end: nothing has to look after it any more. */
+static void settle(const struct change *change, Events__SessionRow *row, const struct uuid *id)
 {
-	static char closed[] = "closed";
-	struct uuid id = id_in(session), model, open;
-	Events__SessionRow *row;
-	char *open_status;
+	drop(change, held_key(row, id));
+	row->has_settled = 1;
+	row->settled = 1;
+}
 
-	if (!found(view_session(change->store, &change->account, &id, &row), change))
-		return;
-	if (row->has_close_code) {
-		wire_free(&row->base);
-		return;
-	}
-	model = id_of(row->session->device_model_id);
-	drop(change, held_key(row, &id));
-	drop(change, row_key(&change->account, 'w', &id));
-	put(change, row_key(&change->account, 'c', &id), BYTES("", 0));
+/* Out of what is open. */
+static void leave_open(const struct change *change, const Events__SessionRow *row,
+                       const struct uuid *id)
+{
+	struct uuid model = id_of(row->session->device_model_id), open;
+
+	drop(change, row_key(&change->account, 'w', id));
+	put(change, row_key(&change->account, 'c', id), BYTES("", 0));
 	if (found(view_open_session(change->store, &change->account, &model,
 	                            row->session->device_id, &open),
 	          change) &&
-	    uuid_equal(&open, &id))
+	    uuid_equal(&open, id))
 		drop(change,
 		     row_device_key(&change->account, 'o', &model, row->session->device_id));
+}
+
+struct end {
+	uint32_t code;
+	const char *reason;
+	bool settled;
+};
+
+/* Whoever was first has closed it. */
+static void close_session(const struct change *change, ProtobufCBinaryData session,
+                          const struct end *end)
+{
+	static char closed[] = "closed";
+	struct uuid id = id_in(session);
+	Events__SessionRow *row;
+	char *open_status, *open_reason;
+
+	if (!found(view_session(change->store, &change->account, &id, &row), change))
+		return;
 	open_status = row->session->status;
-	row->session->status = closed;
-	row->session->has_ended_at = 1;
-	row->session->ended_at = change->at_ms;
-	row->has_close_code = 1;
-	row->close_code = code;
-	row->close_reason = (char *)reason;
+	open_reason = row->close_reason;
+	if (!row->has_close_code) {
+		leave_open(change, row, &id);
+		row->session->status = closed;
+		row->session->has_ended_at = 1;
+		row->session->ended_at = change->at_ms;
+		row->has_close_code = 1;
+		row->close_code = end->code;
+		row->close_reason = (char *)end->reason;
+	}
+	if (end->settled)
+		settle(change, row, &id);
 	put_row(change, row_key(&change->account, 's', &id), &row->base);
 	row->session->status = open_status;
-	row->close_reason = NULL;
+	row->close_reason = open_reason;
 	wire_free(&row->base);
 }
 
@@ -145,9 +167,10 @@ static void on_session_opened(const struct change *change, const Events__Session
 	struct uuid id = id_in(row->id), model = id_of(row->session->device_model_id);
 	struct key by_device = row_device_sessions_key(&change->account, row->session->device_id);
 	const struct bytes nothing = BYTES("", 0);
+	const struct end superseded = { VIEW_SUPERSEDED, VIEW_SUPERSEDED_REASON, false };
 
 	for (size_t i = 0; i < row->n_supersedes; i++)
-		close_session(change, row->supersedes[i], VIEW_SUPERSEDED, VIEW_SUPERSEDED_REASON);
+		close_session(change, row->supersedes[i], &superseded);
 	put_device(change, row->session, &model);
 	put_row(change, row_key(&change->account, 's', &id), &row->base);
 	put(change, row_device_key(&change->account, 'o', &model, row->session->device_id),
@@ -162,6 +185,7 @@ static void on_session_opened(const struct change *change, const Events__Session
 void view_apply(struct store *store, const Events__RouterEvent *event, struct store_batch *batch)
 {
 	const struct change change = { store, batch, id_in(event->account), event->at_ms };
+	const Events__SessionClosed *closed = event->session_closed;
 
 	switch (event->event_case) {
 	case EVENTS__ROUTER_EVENT__EVENT_MODEL_CREATED:
@@ -174,8 +198,8 @@ void view_apply(struct store *store, const Events__RouterEvent *event, struct st
 		on_session_opened(&change, event->session_opened);
 		break;
 	case EVENTS__ROUTER_EVENT__EVENT_SESSION_CLOSED:
-		close_session(&change, event->session_closed->id, event->session_closed->close_code,
-		              event->session_closed->close_reason);
+		close_session(&change, closed->id,
+		              &(struct end){ closed->close_code, closed->close_reason, true });
 		break;
 	default: /* an event of a later version: what it means is not known here */
 		log_warn("event-unknown", "case=%d", (int)event->event_case);

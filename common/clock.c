@@ -49,13 +49,12 @@ void clock_iso8601(int64_t wall_ms, char ret[25])
 	int64_t ms = ((wall_ms % 1000) + 1000) % 1000;
 	time_t seconds = (time_t)(wall_ms / 1000 - (wall_ms % 1000 < 0));
 	struct tm tm;
-	char day[20];
 
 	ret[0] = '\0';
 	if (!gmtime_r(&seconds, &tm) || tm.tm_year + 1900 < 0 || tm.tm_year + 1900 > 9999)
 		return;
-	if (strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm) == 19)
-		(void)snprintf(ret, 25, "%s.%03dZ", day, (int)ms);
+	(void)snprintf(ret, 25, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
+	               tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)ms);
 }
 
 int clock_parse_iso8601(const char *text, int64_t *ret_ms)

@@ -101,3 +101,13 @@ Test(clock, refuses_what_is_no_time)
 		cr_assert_neq(clock_parse_iso8601(bad[i], &ms), 0, "took \"%s\"", bad[i]);
 	cr_assert_eq(ms, 42);
 }
+
+Test(clock, years_before_1000_have_four_digits_too)
+{
+	char text[25];
+	int64_t ms;
+
+	cr_assert_eq(clock_parse_iso8601("0143-04-14T16:41:05.250Z", &ms), 0);
+	clock_iso8601(ms, text);
+	cr_assert_str_eq(text, "0143-04-14T16:41:05.250Z");
+}

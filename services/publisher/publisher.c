@@ -8,75 +8,26 @@
 #include "services/publisher/items.h"
 #include "services/publisher/publisher_raw.h"
 #include "services/publisher/publisher_reply.h"
+#include "services/publisher/publisher_turns.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define HEARTBEAT_MS 1000
-#define TRIM_STEPS   64 /* sessions let go of in a heartbeat or a turn */
+#define TRIM_STEPS   64 /* sessions let go of in a heartbeat or after a batch */
 #define FETCH_MOST   1000
-#define TAIL_MOST    1000
-#define TAIL_MS      60000
-
-struct answer {
-	struct bus_call *call;
-	struct buf reply;
-};
-
-/* What waits for one sync. */
-struct turn {
-	struct list in_turns;
-	struct publisher *publisher;
-	uint64_t newest; /* insight written by then */
-	int64_t began_us;
-	struct answer *answer;
-	size_t n, cap;
-};
 
 struct publisher {
 	struct publisher_deps deps;
-	char name[BUS_NAME_MAX], channel[BUS_NAME_MAX];
+	char name[BUS_NAME_MAX];
 	struct session_table table;
 	struct outbox outbox;
 	struct items items;
 	struct history history;
 	struct publisher_metrics metrics;
-	struct turn *turn; /* the one being gathered, or NULL */
-	struct list turns; /* waiting for their sync, oldest first */
-	struct timer turn_end, heartbeat;
-	uint64_t committed; /* insights up to here are durable and announced */
-	struct buf message;
+	struct turns turns;
+	struct timer heartbeat;
 };
-
-/* ---- broadcasts ---- */
-
-static void publish(struct publisher *publisher)
-{
-	enum err err;
-
-	raw_add_u64(&publisher->message, 2, publisher->committed); /* InsightsPublished.newest */
-	err = bus_publish(publisher->deps.bus, publisher->channel,
-	                  BYTES(publisher->message.data, publisher->message.len));
-	if (err != OK)
-		log_warn("broadcast", "err=%s why=\"%s\"", err_name(err),
-		         bus_why(publisher->deps.bus));
-	publisher->message.len = 0;
-}
-
-/* Insights from <= n <= committed, in as many messages as it takes. */
-static void publish_from(struct publisher *publisher, uint64_t from)
-{
-	while (from <= publisher->committed) {
-		uint64_t last = outbox_read(&publisher->outbox, from, publisher->committed,
-		                            SIZE_MAX, &publisher->message);
-
-		if (last < from)
-			break; /* trimmed already */
-		publish(publisher);
-		from = last + 1;
-	}
-	publisher->message.len = 0;
-}
 
 static void on_heartbeat(void *self)
 {
@@ -84,81 +35,8 @@ static void on_heartbeat(void *self)
 
 	timer_set(publisher->deps.loop, &publisher->heartbeat, HEARTBEAT_MS, on_heartbeat,
 	          publisher);
-	publish(publisher);
+	turns_heartbeat(&publisher->turns);
 	session_table_trim(&publisher->table, TRIM_STEPS);
-}
-
-/* ---- turns ---- */
-
-static void turn_free(struct turn *turn)
-{
-	for (size_t i = 0; i < turn->n; i++)
-		buf_free(&turn->answer[i].reply);
-	mem_free(turn->answer);
-	list_remove(&turn->in_turns);
-	mem_free(turn);
-}
-
-static void measure(struct publisher *publisher, const struct turn *turn)
-{
-	uint64_t us = (uint64_t)(clock_boot_us() - turn->began_us);
-
-	publisher->metrics.syncs_total++;
-	publisher->metrics.sync_wait_us_total += us;
-	if (us > publisher->metrics.sync_wait_us_max)
-		publisher->metrics.sync_wait_us_max = us;
-}
-
-static void on_synced(void *self)
-{
-	struct turn *turn = self;
-	struct publisher *publisher = turn->publisher;
-	uint64_t before = publisher->committed;
-
-	measure(publisher, turn);
-	for (size_t i = 0; i < turn->n; i++)
-		bus_reply(turn->answer[i].call,
-		          BYTES(turn->answer[i].reply.data, turn->answer[i].reply.len));
-	publisher->committed = turn->newest;
-	turn_free(turn);
-	publish_from(publisher, before + 1);
-}
-
-static void on_turn_end(void *self)
-{
-	struct publisher *publisher = self;
-	struct turn *turn = TAKE(publisher->turn);
-
-	turn->newest = publisher->outbox.newest;
-	list_append(&publisher->turns, &turn->in_turns);
-	store_sync(publisher->deps.store, on_synced, turn);
-	if (publisher->table.map.count > publisher->table.most)
-		session_table_trim(&publisher->table, TRIM_STEPS);
-}
-
-static struct turn *this_turn(struct publisher *publisher)
-{
-	if (!publisher->turn) {
-		publisher->turn = xcalloc(1, sizeof *publisher->turn);
-		publisher->turn->publisher = publisher;
-		publisher->turn->began_us = clock_boot_us();
-		timer_set(publisher->deps.loop, &publisher->turn_end, 0, on_turn_end, publisher);
-	}
-	return publisher->turn;
-}
-
-/* Takes the reply's bytes. */
-static void answer_when_synced(struct publisher *publisher, struct bus_call *call,
-                               struct buf *reply)
-{
-	struct turn *turn = this_turn(publisher);
-
-	if (turn->n == turn->cap) {
-		turn->cap = turn->cap ? 2 * turn->cap : 8;
-		turn->answer = xrealloc(turn->answer, turn->cap, sizeof *turn->answer);
-	}
-	turn->answer[turn->n++] = (struct answer){ call, *reply };
-	*reply = (struct buf){ 0 };
 }
 
 /* ---- requests ---- */
@@ -183,7 +61,9 @@ static void on_items(struct publisher *publisher, struct bus_call *call,
 	struct buf reply = { 0 };
 
 	items_take(&publisher->items, request->items, &reply);
-	answer_when_synced(publisher, call, &reply);
+	turns_answer(&publisher->turns, call, &reply);
+	if (publisher->table.map.count > publisher->table.most)
+		session_table_trim(&publisher->table, TRIM_STEPS);
 }
 
 static void on_close_orphan(struct publisher *publisher, struct bus_call *call,
@@ -199,8 +79,17 @@ static void on_close_orphan(struct publisher *publisher, struct bus_call *call,
 		refuse(call, 503, "the store does not take it now");
 	} else {
 		reply_done(&reply);
-		answer_when_synced(publisher, call, &reply);
+		turns_answer(&publisher->turns, call, &reply);
 	}
+}
+
+/* What it shows must be durable: before the first sync nobody knows what is. Asked again soon. */
+static bool drop_early(struct publisher *publisher, struct bus_call *call)
+{
+	if (publisher->turns.ready)
+		return false;
+	bus_drop(call);
+	return true;
 }
 
 static void on_fetch_insights(struct publisher *publisher, struct bus_call *call,
@@ -208,15 +97,17 @@ static void on_fetch_insights(struct publisher *publisher, struct bus_call *call
 {
 	const Publisher__FetchInsights *fetch = request->fetch_insights;
 	size_t limit = fetch->limit < FETCH_MOST ? fetch->limit : FETCH_MOST;
-	struct buf reply = { 0 };
+	uint64_t committed = publisher->turns.committed;
+	struct buf fields = { 0 }, reply = { 0 };
 
+	if (drop_early(publisher, call))
+		return;
 	if (fetch->from > 0)
-		(void)outbox_read(&publisher->outbox, fetch->from, publisher->committed, limit,
-		                  &publisher->message);
-	raw_add_u64(&publisher->message, 2, publisher->committed);
+		(void)outbox_read(&publisher->outbox, fetch->from, committed, limit, &fields);
+	raw_add_u64(&fields, 2, committed);
 	raw_add_bytes(&reply, 12, /* PublisherReply.insights_published */
-	              BYTES(publisher->message.data, publisher->message.len));
-	publisher->message.len = 0;
+	              BYTES(fields.data, fields.len));
+	buf_free(&fields);
 	answer_now(call, &reply);
 }
 
@@ -240,6 +131,8 @@ static void on_metrics(struct publisher *publisher, struct bus_call *call,
 static bool asker_of(struct publisher *publisher, struct bus_call *call,
                      const Publisher__PublisherRequest *request, struct asker *ret)
 {
+	if (drop_early(publisher, call))
+		return false;
 	if (principal_check(request->principal, publisher->deps.secret, &ret->account) != OK) {
 		refuse(call, 401, "the request is not signed for an account");
 		return false;
@@ -308,31 +201,6 @@ static void on_call(void *self, struct bus_call *call, struct bytes bytes)
 
 /* ---- life ---- */
 
-/* What the process before this one wrote may not be durable yet: one sync, then the last
- * minute is broadcast again, for edges that missed its end. */
-static void on_first_sync(void *self)
-{
-	struct turn *turn = self;
-	struct publisher *publisher = turn->publisher;
-
-	publisher->committed = turn->newest;
-	turn_free(turn);
-	publish_from(publisher,
-	             outbox_since(&publisher->outbox, clock_wall_ms() - TAIL_MS, TAIL_MOST));
-}
-
-static void begin(struct publisher *publisher)
-{
-	struct turn *turn = xcalloc(1, sizeof *turn);
-
-	turn->publisher = publisher;
-	turn->newest = publisher->outbox.newest;
-	list_append(&publisher->turns, &turn->in_turns);
-	store_sync(publisher->deps.store, on_first_sync, turn);
-	timer_set(publisher->deps.loop, &publisher->heartbeat, HEARTBEAT_MS, on_heartbeat,
-	          publisher);
-}
-
 static void init_parts(struct publisher *publisher)
 {
 	const struct publisher_deps *deps = &publisher->deps;
@@ -354,11 +222,19 @@ static void init_parts(struct publisher *publisher)
 		.store = deps->store,
 		.table = &publisher->table,
 		.metrics = &publisher->metrics,
-		.committed = &publisher->committed,
+		.committed = &publisher->turns.committed,
 		.number = deps->number,
 		.publishers = deps->publishers,
 	};
 	history_init(&publisher->history);
+	publisher->turns = (struct turns){
+		.loop = deps->loop,
+		.bus = deps->bus,
+		.store = deps->store,
+		.outbox = &publisher->outbox,
+		.metrics = &publisher->metrics,
+	};
+	turns_init(&publisher->turns, publisher->name);
 }
 
 struct publisher *publisher_new(const struct publisher_deps *deps)
@@ -370,9 +246,6 @@ struct publisher *publisher_new(const struct publisher_deps *deps)
 	     deps->number < deps->publishers);
 	publisher->deps = *deps;
 	(void)snprintf(publisher->name, sizeof publisher->name, "publisher-%u", deps->number);
-	(void)snprintf(publisher->channel, sizeof publisher->channel, "%s.insights",
-	               publisher->name);
-	list_init(&publisher->turns);
 	init_parts(publisher);
 	err = outbox_init(&publisher->outbox, deps->store);
 	if (err != OK) {
@@ -385,34 +258,21 @@ struct publisher *publisher_new(const struct publisher_deps *deps)
 		          bus_why(deps->bus));
 		return NULL;
 	}
-	begin(publisher);
+	turns_begin(&publisher->turns);
+	timer_set(deps->loop, &publisher->heartbeat, HEARTBEAT_MS, on_heartbeat, publisher);
 	return TAKE(publisher);
-}
-
-static void drop_turn(struct turn *turn)
-{
-	if (!turn)
-		return;
-	store_forget(turn->publisher->deps.store, turn);
-	for (size_t i = 0; i < turn->n; i++)
-		bus_drop(turn->answer[i].call);
-	turn_free(turn);
 }
 
 void publisher_free(struct publisher *publisher)
 {
 	if (!publisher)
 		return;
-	timer_stop(publisher->deps.loop, &publisher->turn_end);
 	timer_stop(publisher->deps.loop, &publisher->heartbeat);
 	history_done(&publisher->history);
-	drop_turn(publisher->turn);
-	LIST_EACH(node, &publisher->turns)
-	drop_turn(LIST_OWNER(node, struct turn, in_turns));
+	turns_done(&publisher->turns);
 	session_table_park(&publisher->table);
 	session_table_done(&publisher->table);
 	items_done(&publisher->items);
 	outbox_done(&publisher->outbox);
-	buf_free(&publisher->message);
 	mem_free(publisher);
 }

@@ -353,3 +353,29 @@ Test(publisher, lets_idle_sessions_go_and_has_them_back)
 	cr_assert_eq(news_count(rig), 2);
 	rig_free(rig);
 }
+
+Test(publisher, shows_nothing_before_it_knows_what_is_durable)
+{
+	struct rig *rig = rig_new(20);
+	struct rig_session session = rig_session(rig, 5);
+	Publisher__PublisherRequest request = PUBLISHER__PUBLISHER_REQUEST__INIT;
+	Publisher__FetchInsights newest = PUBLISHER__FETCH_INSIGHTS__INIT;
+	struct rig_call *call;
+	Publisher__PublisherReply *reply;
+
+	rig_open(rig, &session);
+	for (int i = 0; i < 4; i++)
+		(void)rig_second(rig, &session, T0 + i * 1000);
+	rig_stop(rig);
+	rig_start(rig);
+	request.command_case = PUBLISHER__PUBLISHER_REQUEST__COMMAND_FETCH_INSIGHTS;
+	request.fetch_insights = &newest;
+	call = rig_send(rig, &request);
+	cr_assert(call->dropped, "0 would make an edge fetch the whole past");
+	(void)rig_reply(call);
+	rig_run(rig, 30);
+	reply = rig_ask(rig, &request);
+	cr_assert_eq(reply->insights_published->newest, 2);
+	wire_free(&reply->base);
+	rig_free(rig);
+}

@@ -47,7 +47,7 @@ struct command {
 	struct uuid id;                 /* the session or model that it is about */
 	struct uuid model;              /* opening a session: its model */
 	uint32_t close_code;            /* closing a session */
-	bool was_open; /* a close: it ends an open session */
+	bool was_open;                  /* a close: it ends an open session */
 	char close_reason[128];
 	Events__RouterEvent *event; /* what was appended, for done() */
 	/* private */

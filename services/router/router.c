@@ -1,6 +1,7 @@
 #include "services/router/router.h"
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "services/router/core.h"
 #include "services/router/models.h"
 #include "services/router/reconcile.h"
@@ -8,7 +9,9 @@
 #include "services/router/view.h"
 
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- journal ---- */
 
@@ -116,10 +119,33 @@ static enum err make_channel(struct bus *bus)
 	return err;
 }
 
+/* What a process before this one wrote and had not synced is durable now: it may be shown. */
+static void on_first_sync(void *ctx)
+{
+	struct router *router = ctx;
+	enum err err = bus_serve(router->deps.bus, "router", 1, on_call, router);
+
+	if (err == OK)
+		return;
+	log_error("serve-failed", "err=%s why=\"%s\"", err_name(err), bus_why(router->deps.bus));
+	_exit(EXIT_FAILURE);
+}
+
+static bool count_open(void *ctx, const struct view_held *held)
+{
+	struct router *router = ctx;
+	Events__SessionRow *row;
+
+	if (view_session(router->deps.store, &held->account, &held->session, &row) == OK) {
+		router->metrics.sessions_open += !row->has_close_code;
+		wire_free(&row->base);
+	}
+	return true;
+}
+
 enum err router_new(const struct router_deps *deps, struct router **ret)
 {
 	AUTO(router_free) struct router *router = xcalloc(1, sizeof *router);
-	size_t open;
 	enum err err;
 
 	MUST(deps->publishers >= 1 && deps->publishers <= ROUTER_MAX_PUBLISHERS);
@@ -129,16 +155,13 @@ enum err router_new(const struct router_deps *deps, struct router **ret)
 	router->commands = commands_new();
 	router->answers = answers_new();
 	router->journal = journal_open(deps->store, deps->loop, on_event, router);
-	err = view_count_held(deps->store, &open);
-	if (err != OK)
-		return err;
-	router->metrics.sessions_open = open;
-	router->reconcile = reconcile_new(router);
-	err = bus_serve(deps->bus, "router", 1, on_call, router);
+	err = view_all_held(deps->store, count_open, router);
 	if (err == OK)
 		err = make_channel(deps->bus);
 	if (err != OK)
 		return err;
+	router->reconcile = reconcile_new(router);
+	store_sync(deps->store, on_first_sync, router);
 	*ret = TAKE(router);
 	return OK;
 }
@@ -147,6 +170,7 @@ void router_free(struct router *router)
 {
 	if (!router)
 		return;
+	store_forget(router->deps.store, router);
 	journal_close(router->journal);
 	commands_free(router->commands);
 	reconcile_free(router->reconcile);

@@ -30,7 +30,9 @@ struct router_deps {
 	unsigned publishers; /* 1 – ROUTER_MAX_PUBLISHERS; partition mod this is the publisher */
 };
 
-/* Serves `router` and publishes `router.events` on the bus. ERR_*: the bus refused. */
+/* Publishes `router.events` at once and serves `router` when the store has synced what it found:
+ * an answer must not rest on what a power cut could still take. ERR_*: the bus refused, or the
+ * store cannot be read. */
 CHECKED enum err router_new(const struct router_deps *deps, struct router **ret);
 /* Before its bus and store go. Commands under way get no answer. */
 void router_free(struct router *router);

@@ -224,6 +224,31 @@ Test(sessions, a_session_id_of_one_device_is_not_taken_for_another)
 	assert_error(open_session(&alice, &two, &id), 409, 1013, NULL);
 }
 
+Test(sessions, nothing_is_answered_at_start_before_what_was_found_is_synced)
+{
+	char model[UUID_TEXT];
+	struct device device = a_device(model);
+	struct router_deps deps = { world.loop, &world.bus, NULL, world.secret, 1 };
+	struct router *second = NULL;
+	bus_call_fn *served = world.served;
+	struct store *slow = store_open_memory(world.loop, 50);
+
+	given_model(&alice, "watch", 1, model);
+	(void)given_session(&alice, &device);
+	world.served = NULL;
+	deps.store = slow;
+	cr_assert_eq(router_new(&deps, &second), OK);
+	pass(40);
+	cr_assert_null(world.served);
+	pass(20);
+	cr_assert_not_null(world.served);
+
+	router_free(second);
+	store_close(slow);
+	world.served = served;
+	world.served_ctx = world.router;
+}
+
 Test(sessions, an_opening_that_was_not_committed_before_a_crash_leaves_nothing)
 {
 	char model[UUID_TEXT];
@@ -653,6 +678,10 @@ Test(sessions, the_metrics_count_what_happened)
 	cr_assert_not_null(strstr(reply->metrics->text, "sessions_opened_total"));
 	cr_assert_not_null(strstr(reply->metrics->text, "takeovers_total{process=\"router\"} 1"),
 	                   "%s", reply->metrics->text);
+	cr_assert_not_null(strstr(reply->metrics->text, "sessions_open{process=\"router\"} 1"));
+	DONE_WITH(reply);
+	restart();
+	reply = ask_as(NULL, &request);
 	cr_assert_not_null(strstr(reply->metrics->text, "sessions_open{process=\"router\"} 1"));
 	DONE_WITH(reply);
 }

@@ -262,11 +262,13 @@ enum err view_next_edge(struct store *store, uint32_t slot, const struct uuid *i
 	return OK;
 }
 
-enum err view_count_held(struct store *store, size_t *ret)
+enum err view_all_held(struct store *store, view_held_fn *fn, void *ctx)
 {
+	struct held_walk walk = { fn, ctx, OK };
 	struct key table;
+	enum err err;
 
-	*ret = 0;
 	key_start(&table, PARTITION_OWN, NULL, 'e');
-	return each_row(store, &table, false, count_one, ret);
+	err = each_row(store, &table, false, on_held, &walk);
+	return err != OK ? err : walk.err;
 }

@@ -62,7 +62,7 @@ CHECKED enum err view_each_held(struct store *store, uint32_t slot, const struct
 /* The first one at or behind (slot, incarnation); ERR_NOT_FOUND: none. */
 CHECKED enum err view_next_edge(struct store *store, uint32_t slot, const struct uuid *incarnation,
                                 uint32_t *ret_slot, struct uuid *ret_incarnation);
-/* All of them: counted at start. */
-CHECKED enum err view_count_held(struct store *store, size_t *ret);
+/* All of them. */
+CHECKED enum err view_all_held(struct store *store, view_held_fn *fn, void *ctx);
 
 #endif

@@ -158,7 +158,11 @@ static inline void start_router(void)
 {
 	const struct router_deps deps = { world.loop, &world.bus, world.store, world.secret, 4 };
 
+	world.served = NULL;
 	cr_assert_eq(router_new(&deps, &world.router), OK);
+	for (int i = 0; i < 100 && !world.served; i++)
+		pass(1);
+	cr_assert_not_null(world.served);
 }
 
 static inline void setup(void)

@@ -76,6 +76,7 @@ void grid_start(struct grid *grid, void *room, int64_t t0_ms, int64_t first_ms)
 	/* Cells begin at the same times whichever frame comes first. */
 	grid->t0_ms = (double)t0_ms - (double)into_cell * 1000 / grid->rate_hz;
 	grid->first = cell_from(grid, first_ms);
+	grid->first_place = 0;
 	grid->end = grid->first * grid->bin;
 }
 
@@ -83,8 +84,12 @@ void grid_rewind(struct grid *grid, int64_t first_ms)
 {
 	int64_t first = cell_from(grid, first_ms);
 
-	if (floor_div(grid->end - 1, grid->bin) < first + grid->capacity)
-		grid->first = first;
+	uint32_t back = (uint32_t)(grid->first - first);
+
+	if (first >= grid->first || floor_div(grid->end - 1, grid->bin) >= first + grid->capacity)
+		return;
+	grid->first = first;
+	grid->first_place += grid->first_place >= back ? -back : grid->capacity - back;
 }
 
 int64_t grid_index(const struct grid *grid, int64_t t_ms)
@@ -94,9 +99,12 @@ int64_t grid_index(const struct grid *grid, int64_t t_ms)
 	return (int64_t)floor(((double)t_ms - grid->t0_ms) * declared_hz / 1000 + 0.5);
 }
 
-static uint32_t slot_of(const struct grid *grid, int64_t cell)
+/* Where a cell that is held lies in the room; no division, as it is asked per sample. */
+static uint32_t place_of(const struct grid *grid, int64_t cell)
 {
-	return (uint32_t)(cell - floor_div(cell, grid->capacity) * grid->capacity);
+	uint32_t place = grid->first_place + (uint32_t)(cell - grid->first);
+
+	return place < grid->capacity ? place : place - grid->capacity;
 }
 
 static bool test_and_set(uint8_t *bits, size_t n)
@@ -107,21 +115,14 @@ static bool test_and_set(uint8_t *bits, size_t n)
 	return was;
 }
 
-bool grid_is_ahead(const struct grid *grid, int64_t k)
-{
-	int64_t cell = floor_div(floor_div(k, grid->stride), grid->bin);
-
-	return cell >= grid->first + grid->capacity;
-}
-
 bool grid_put(struct grid *grid, void *room, int64_t k, const int32_t *value,
               struct grid_placed *placed)
 {
-	int64_t raw = floor_div(k, grid->stride);
-	int64_t cell = floor_div(raw, grid->bin);
+	int64_t raw = grid->stride == 1 ? k : floor_div(k, grid->stride);
+	int64_t cell = grid->bin == 1 ? raw : floor_div(raw, grid->bin);
 	int32_t *sums = room;
 	uint8_t *filled = (uint8_t *)room + sum_bytes(grid);
-	uint32_t slot;
+	uint32_t place;
 
 	if (cell >= grid->first + grid->capacity)
 		return false;
@@ -133,14 +134,14 @@ bool grid_put(struct grid *grid, void *room, int64_t k, const int32_t *value,
 		placed->stored++;
 		return true;
 	}
-	slot = slot_of(grid, cell);
-	if (test_and_set(filled, (size_t)slot * grid->bin + (size_t)(raw - cell * grid->bin))) {
+	place = place_of(grid, cell);
+	if (test_and_set(filled, (size_t)place * grid->bin + (size_t)(raw - cell * grid->bin))) {
 		placed->overlapped++;
 		return true;
 	}
 	placed->stored++;
 	for (uint32_t c = 0; c < grid->channels; c++)
-		sums[slot * grid->channels + c] += value[c] >> grid->shift;
+		sums[place * grid->channels + c] += value[c] >> grid->shift;
 	if (raw >= grid->end)
 		grid->end = raw + 1;
 	return true;
@@ -162,11 +163,11 @@ double grid_end_ms(const struct grid *grid)
 }
 
 /* How many of a cell's samples are there; forgets them. */
-static unsigned clear_filled(const struct grid *grid, uint8_t *filled, uint32_t slot)
+static unsigned clear_filled(const struct grid *grid, uint8_t *filled, uint32_t place)
 {
 	unsigned count = 0;
 
-	for (size_t n = (size_t)slot * grid->bin; n < (size_t)(slot + 1) * grid->bin; n++) {
+	for (size_t n = (size_t)place * grid->bin; n < (size_t)(place + 1) * grid->bin; n++) {
 		count += filled[n / 8] >> (n % 8) & 1;
 		filled[n / 8] &= (uint8_t) ~(1u << (n % 8));
 	}
@@ -175,12 +176,13 @@ static unsigned clear_filled(const struct grid *grid, uint8_t *filled, uint32_t 
 
 bool grid_take(struct grid *grid, void *room, double *ret)
 {
-	uint32_t slot = slot_of(grid, grid->first);
-	int32_t *sum = (int32_t *)room + slot * grid->channels;
-	unsigned count = clear_filled(grid, (uint8_t *)room + sum_bytes(grid), slot);
+	uint32_t place = grid->first_place;
+	int32_t *sum = (int32_t *)room + place * grid->channels;
+	unsigned count = clear_filled(grid, (uint8_t *)room + sum_bytes(grid), place);
 	double unit = count == 0 ? 0 : (double)(1u << grid->shift) / count;
 
 	grid->first++;
+	grid->first_place = place + 1 < grid->capacity ? place + 1 : 0;
 	for (uint32_t c = 0; count > 0 && c < grid->channels; c++)
 		ret[c] = sum[c] * unit;
 	memset(sum, 0, grid->channels * sizeof(*sum));

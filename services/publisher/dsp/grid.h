@@ -37,9 +37,10 @@ struct grid {
 	uint32_t capacity; /* cells held */
 	uint32_t shift;    /* bits dropped so that a cell's sum fits 31 bits */
 	uint32_t started;
-	double t0_ms;  /* time of raw index 0 */
-	int64_t first; /* oldest cell held */
-	int64_t end;   /* one past the newest filled raw index (used samples) */
+	uint32_t first_place; /* of the oldest cell in the room, which is a ring */
+	double t0_ms;         /* time of raw index 0 */
+	int64_t first;        /* oldest cell held */
+	int64_t end;          /* one past the newest filled raw index (used samples) */
 };
 
 /* Where a run of samples went. */
@@ -64,9 +65,6 @@ int64_t grid_index(const struct grid *grid, int64_t t_ms);
  * ahead of what the grid can hold; take cells first. */
 bool grid_put(struct grid *grid, void *room, int64_t k, const int32_t *value,
               struct grid_placed *placed);
-
-/* True when index k is ahead of what the grid can hold. */
-bool grid_is_ahead(const struct grid *grid, int64_t k);
 
 /* End of the oldest cell's last sample, and the middle of its samples, ms on
  * the clock of t0. The next cell's are 1000 / cell_hz later. */

@@ -18,13 +18,14 @@
 #define SECOND_MOST  4.0f  /* the second harmonic's power over the first's that is believed */
 #define VOTE         1.5f  /* trusted beats weigh a little more than the whole spectrum */
 #define VOTE_BPM     2.0f
+#define VOTE_REACH   16.0f /* beyond, a vote is worth less than a thousandth */
 #define PRIOR_REST   75.0f /* bpm, adults at rest */
 #define PRIOR_ACTIVE 45.0f /* bpm more in lasting motion */
 #define PRIOR_SD     0.45f /* of log h: 48 – 118 bpm is within one at rest */
 #define ACTIVITY_S   20.0f /* the heart follows exercise within half a minute */
 #define MOVE_REST    2.0f  /* bpm a step */
-#define MOVE_ACTIVE  6.0f  /* bpm a step: the onset of exercise */
-#define RESTART      0.01f
+#define MOVE_ACTIVE  8.0f  /* bpm a step: the onset of exercise */
+#define RESTART      0.02f
 #define GREEN_MOTION 3.0f /* at a third of full motion the other colours are out */
 #define GREEN_LEAST  0.001f
 #define NEAR         0.08f /* beats within 8 % of the mode mean the same rate */
@@ -94,6 +95,13 @@ static float prior(float bpm, float middle)
 	return expf(-0.5f * z * z);
 }
 
+static float vote(const struct heart_window *window, float bpm)
+{
+	float off = fabsf(bpm - window->beats_bpm);
+
+	return off < VOTE_REACH ? VOTE * window->beats_trust * expf(-off / VOTE_BPM) : 0;
+}
+
 /* L over the grid of rates; false when there is nothing to see. */
 static bool likelihood(const struct heart_window *window, const float *light, float activity,
                        float *ret)
@@ -110,9 +118,8 @@ static bool likelihood(const struct heart_window *window, const float *light, fl
 	}
 	for (size_t h = 0; most > 0 && h < HEART_RATES; h++) {
 		float bpm = (float)(HEART_MIN_BPM + h);
-		float vote = expf(-fabsf(bpm - window->beats_bpm) / VOTE_BPM);
 
-		ret[h] = (ret[h] / most + FLOOR + VOTE * window->beats_trust * vote) *
+		ret[h] = (ret[h] / most + FLOOR + vote(window, bpm)) *
 		         prior(bpm, PRIOR_REST + PRIOR_ACTIVE * activity);
 	}
 	return most > 0;

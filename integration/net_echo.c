@@ -133,7 +133,9 @@ int main(int argc, char **argv)
 {
 	AUTO(loop_free) struct loop *loop = NULL;
 	AUTO(net_free) struct net *net = NULL;
-	struct net_config config = { .n_listen_fds = 1, .max_conns = 15000, .echo = true };
+	struct net_config config = {
+		.n_listen_fds = 1, .max_conns = 15000, .echo = true, .deflate = true
+	};
 	char why[256];
 	int fd;
 

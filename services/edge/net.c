@@ -215,6 +215,7 @@ enum err net_open(const struct net_config *config, struct loop *loop,
 	        config->max_message_bytes ? config->max_message_bytes : DEFAULT_MESSAGE_BYTES;
 	net->max_conns = config->max_conns ? config->max_conns : DEFAULT_CONNS;
 	net->max_gathered_bytes = NET_GATHERED_BYTES;
+	net->inflater = config->deflate ? inflater_new() : NULL;
 	net->scratch = xcalloc(1, NET_WRITE_BYTES);
 	net->spare_fd = net->epoll_fd = -1;
 	net->listener = xcalloc(config->n_listen_fds, sizeof *net->listener);
@@ -243,6 +244,7 @@ void net_free(struct net *net)
 	}
 	if (net->spare_fd >= 0)
 		(void)close(net->spare_fd);
+	inflater_free(net->inflater);
 	mem_free(net->listener);
 	mem_free(net->scratch);
 	mem_free(net);

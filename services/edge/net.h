@@ -86,6 +86,8 @@ struct net_config {
 	size_t max_message_bytes;       /* default 1 MiB */
 	size_t max_conns;               /* default 10,000; more are told 503 and closed */
 	bool echo;             /* offer /echo */
+	bool deflate;          /* accept permessage-deflate: what comes may be compressed (inflated
+				* it is at most max_message_bytes), what we send never is */
 	bool behind_proxy;     /* trust X-Forwarded-For for the peer's address */
 };
 

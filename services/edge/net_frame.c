@@ -13,6 +13,12 @@ static bool is_known(uint8_t opcode)
 	return opcode <= NET_BINARY || (opcode >= NET_CLOSE && opcode <= NET_PONG);
 }
 
+/* Of a message. */
+static bool is_first(uint8_t opcode)
+{
+	return opcode == NET_TEXT || opcode == NET_BINARY;
+}
+
 static uint64_t big_endian(const uint8_t *data, size_t len)
 {
 	uint64_t value = 0;
@@ -22,11 +28,12 @@ static uint64_t big_endian(const uint8_t *data, size_t len)
 	return value;
 }
 
-static const char *fault_of(const uint8_t data[2])
+static const char *fault_of(const uint8_t data[2], bool may_compress)
 {
 	uint8_t opcode = data[0] & 0x0f;
+	uint8_t reserved = data[0] & (may_compress && is_first(opcode) ? 0x30 : 0x70);
 
-	if (data[0] & 0x70)
+	if (reserved)
 		return "reserved bits set without an extension";
 	if (!is_known(opcode))
 		return "unknown opcode";
@@ -39,14 +46,15 @@ static const char *fault_of(const uint8_t data[2])
 	return NULL;
 }
 
-int net_frame_head_parse(const uint8_t *data, size_t len, struct net_frame *ret, const char **why)
+int net_frame_head_parse(const uint8_t *data, size_t len, bool may_compress, struct net_frame *ret,
+                         const char **why)
 {
 	size_t length_bytes, head;
 	uint64_t payload;
 
 	if (len < 2)
 		return 0;
-	*why = fault_of(data);
+	*why = fault_of(data, may_compress);
 	if (*why)
 		return -1;
 	payload = data[1] & 0x7f;
@@ -65,6 +73,7 @@ int net_frame_head_parse(const uint8_t *data, size_t len, struct net_frame *ret,
 	}
 	*ret = (struct net_frame){ .opcode = data[0] & 0x0f,
 		                   .final = data[0] & 0x80,
+		                   .compressed = data[0] & 0x40,
 		                   .len = payload };
 	memcpy(ret->mask, data + head - 4, 4);
 	return (int)head;

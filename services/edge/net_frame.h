@@ -24,14 +24,15 @@ enum net_opcode {
 
 struct net_frame {
 	uint8_t opcode;
-	bool final;
+	bool final, compressed;
 	uint8_t mask[4];
 	uint64_t len;
 };
 
-/* Of a client's frame. Bytes it takes; 0 = more is needed; -1 = why says what is wrong
- * (1002). */
-int net_frame_head_parse(const uint8_t *data, size_t len, struct net_frame *ret, const char **why);
+/* Of a client's frame; may_compress: permessage-deflate was agreed on, so that RSV1 may be
+ * set. Bytes it takes; 0 = more is needed; -1 = why says what is wrong (1002). */
+int net_frame_head_parse(const uint8_t *data, size_t len, bool may_compress, struct net_frame *ret,
+                         const char **why);
 /* Of a final frame of ours (unmasked). Bytes written. */
 size_t net_frame_head_write(enum net_opcode opcode, size_t len, uint8_t ret[NET_FRAME_HEAD_MAX]);
 

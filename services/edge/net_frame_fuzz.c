@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	const char *why = NULL;
 	char reason[124];
 	uint8_t again[NET_FRAME_HEAD_MAX];
-	int code, n = net_frame_head_parse(data, len, &frame, &why);
+	int code, n = net_frame_head_parse(data, len, false, &frame, &why);
 
 	MUST(n <= (int)len && (n >= 0 || why));
 	if (n > 0 && frame.final) {

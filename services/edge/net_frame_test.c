@@ -37,8 +37,9 @@ Test(net_frame, reads_back_what_it_writes_once_all_of_it_is_there)
 		wire[1] |= 0x80;
 		memcpy(wire + head, "\1\2\3\4", 4);
 		for (size_t n = 0; n < head + 4; n++)
-			cr_assert_eq(net_frame_head_parse(wire, n, &frame, &why), 0);
-		cr_assert_eq(net_frame_head_parse(wire, head + 4, &frame, &why), (int)head + 4);
+			cr_assert_eq(net_frame_head_parse(wire, n, false, &frame, &why), 0);
+		cr_assert_eq(net_frame_head_parse(wire, head + 4, false, &frame, &why),
+		             (int)head + 4);
 		cr_assert(frame.len == lengths[i] && frame.final && frame.opcode == NET_TEXT);
 		cr_assert_eq(memcmp(frame.mask, "\1\2\3\4", 4), 0);
 	}

@@ -1,5 +1,5 @@
 /*
- * HTTP/1.1: requests in, answers and streams out, the upgrade to a WebSocket.
+ * HTTP/1.1: requests in, answers and streams out.
  *
  * One request of a connection is answered before the next is looked at. A request that the
  * peer made wrong is answered by net itself, and the connection closed.
@@ -51,15 +51,6 @@ static const struct {
 	{ 504, "Gateway Timeout"                },
 	{ 505, "HTTP Version Not Supported"     },
 	{ 507, "Insufficient Storage"           },
-};
-
-static const struct {
-	const char *path;
-	enum net_endpoint endpoint;
-} endpoints[] = {
-	{"/stream/ingest",     NET_INGEST   },
-	{ "/stream/subscribe", NET_SUBSCRIBE},
-	{ "/echo",             NET_ECHO     },
 };
 
 static const char *reason_of(int status)
@@ -190,7 +181,7 @@ void http_answer_done(struct conn *conn)
 }
 
 /* net's own answer to a request that is none; nothing more is read from it. */
-static void refuse(struct conn *conn, int status, const char *headers)
+void http_refuse(struct conn *conn, int status, const char *headers)
 {
 	conn->net->counts.protocol_errors++;
 	conn->keep_alive = false;
@@ -221,7 +212,7 @@ static const char *peer_of(const struct conn *conn, const struct head *head)
 	return comma ? comma + 1 + strspn(comma + 1, " \t") : from;
 }
 
-static struct net_request request_of(const struct conn *conn, enum net_endpoint endpoint)
+struct net_request http_request_of(const struct conn *conn, enum net_endpoint endpoint)
 {
 	const struct request_in *in = conn->request;
 	const char *const *field = in->head.field;
@@ -258,7 +249,7 @@ static struct net_request request_of(const struct conn *conn, enum net_endpoint 
 static void give_request(struct conn *conn)
 {
 	struct net *net = conn->net;
-	struct net_request request = request_of(conn, NET_HTTP);
+	struct net_request request = http_request_of(conn, NET_HTTP);
 
 	if (conn->request->too_large)
 		conn->keep_alive = false; /* what is left of the body is no request */
@@ -271,83 +262,6 @@ static void give_request(struct conn *conn)
 	http_request_free(conn);
 }
 
-/* ---- the upgrade ---- */
-
-static bool wants_websocket(const struct head *head)
-{
-	return strcmp(head->method, "GET") == 0 && !head->version_1_0 &&
-	       head_has_word(head->field[HEAD_CONNECTION], "upgrade") &&
-	       head_has_word(head->field[HEAD_UPGRADE], "websocket");
-}
-
-/* Base64 of 16 bytes. */
-static bool is_ws_key(const char *key)
-{
-	static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	                             "0123456789+/";
-
-	return key && strspn(key, base64) == 22 && strcmp(key + 22, "==") == 0;
-}
-
-/* NET_HTTP: none. */
-static enum net_endpoint endpoint_of(const struct net *net, const char *path)
-{
-	for (size_t i = 0; i < ARRAY_LEN(endpoints); i++)
-		if (strcmp(path, endpoints[i].path) == 0 &&
-		    (endpoints[i].endpoint != NET_ECHO || net->echo))
-			return endpoints[i].endpoint;
-	return NET_HTTP;
-}
-
-static void accept_upgrade(struct conn *conn, const struct net_request *request)
-{
-	struct net *net = conn->net;
-	char accept[32], answer[256];
-	const char *protocol = NULL;
-
-	if (net->events.choose_subprotocol)
-		protocol = net->events.choose_subprotocol(net->ctx, request);
-	socket_accept_key(conn->request->head.field[HEAD_WS_KEY], accept);
-	(void)snprintf(answer, sizeof answer,
-	               "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-	               "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
-	               accept, protocol ? "Sec-WebSocket-Protocol: " : "", protocol ? protocol : "",
-	               protocol ? "\r\n" : "");
-	queue_add_text(conn, answer);
-	conn->undrained = false;
-	conn->state = CONN_OPEN;
-	conn->endpoint = (uint8_t)request->endpoint;
-	conn->owned = conn->heard = true;
-	net->counts.open_websockets++;
-	conn_timer(conn, net->times.ping);
-	net->events.on_open(net->ctx, conn, request);
-	conn->asks = conn->state == CONN_OPEN; /* from now on: the 101 itself is not held back */
-	http_request_free(conn);
-}
-
-static void begin_upgrade(struct conn *conn)
-{
-	struct net *net = conn->net;
-	const struct head *head = &conn->request->head;
-	struct net_request request = request_of(conn, endpoint_of(net, head->path));
-	int status = 0;
-
-	if (!head->field[HEAD_WS_VERSION] || strcmp(head->field[HEAD_WS_VERSION], "13") != 0)
-		refuse(conn, 426, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
-	else if (!is_ws_key(head->field[HEAD_WS_KEY]) || head->chunked || head->content_length > 0)
-		refuse(conn, 400, NULL);
-	else if (request.endpoint == NET_HTTP)
-		refuse(conn, 404, NULL);
-	else if (net->events.refuse_upgrade)
-		status = net->events.refuse_upgrade(net->ctx, &request);
-	if (!conn->request)
-		return;
-	if (status != 0)
-		refuse(conn, status, NULL);
-	else
-		accept_upgrade(conn, &request);
-}
-
 /* ---- reading ---- */
 
 static void begin_request(struct conn *conn)
@@ -357,8 +271,8 @@ static void begin_request(struct conn *conn)
 	conn->keep_alive = in->head.keep_alive;
 	conn->version_1_0 = in->head.version_1_0;
 	conn->head_only = strcmp(in->head.method, "HEAD") == 0;
-	if (wants_websocket(&in->head)) {
-		begin_upgrade(conn);
+	if (upgrade_is_asked(&in->head)) {
+		upgrade_begin(conn);
 		return;
 	}
 	in->body_left = in->head.content_length;
@@ -381,7 +295,7 @@ static size_t head_input(struct conn *conn, const uint8_t *data, size_t len)
 		return 1;
 	head_len = head_find_end(data, len, &conn->head_seen);
 	if (head_len > HEAD_MAX_BYTES || (head_len == 0 && len > HEAD_MAX_BYTES)) {
-		refuse(conn, 431, NULL);
+		http_refuse(conn, 431, NULL);
 		return len;
 	}
 	if (head_len == 0)
@@ -390,7 +304,7 @@ static size_t head_input(struct conn *conn, const uint8_t *data, size_t len)
 	memcpy(conn->request->text, data, head_len);
 	status = head_parse(conn->request->text, head_len, &conn->request->head);
 	if (status != 0)
-		refuse(conn, status, NULL);
+		http_refuse(conn, status, NULL);
 	else
 		begin_request(conn);
 	return head_len;
@@ -407,12 +321,12 @@ static size_t body_input(struct conn *conn, const uint8_t *data, size_t len)
 	else
 		in->body_left -= part.len;
 	if (taken < 0) {
-		refuse(conn, 400, NULL);
+		http_refuse(conn, 400, NULL);
 		return len;
 	}
 	in->too_large = in->body.len + part.len > NET_MAX_BODY_BYTES;
 	if (!in->too_large && !conn_gather(conn, &in->body, part.data, part.len)) {
-		refuse(conn, 503, "Retry-After: 5\r\n");
+		http_refuse(conn, 503, "Retry-After: 5\r\n");
 		return len;
 	}
 	if (in->too_large || (in->head.chunked ? in->chunked.done : in->body_left == 0))

@@ -6,8 +6,10 @@
  *     net_conn.c   the life of a conn: its states, its timer, the end of a turn
  *     net_queue.c  what waits to be written
  *     net_head.c   one HTTP/1.1 request head (pure)
- *     net_http.c   requests, answers, streams, the upgrade
+ *     net_http.c   requests, answers, streams
+ *     net_upgrade.c from a request to a WebSocket
  *     net_frame.c  RFC 6455 frame heads and close bodies (pure)
+ *     net_inflate.c permessage-deflate (pure but for its window)
  *     net_ws.c     messages, control frames, closing
  *
  * libwebsockets gives the sockets and TLS ("raw" role). HTTP and WebSocket framing
@@ -23,6 +25,7 @@
 #include "services/edge/net.h"
 #include "services/edge/net_frame.h"
 #include "services/edge/net_head.h"
+#include "services/edge/net_inflate.h"
 
 #include <sys/socket.h>
 
@@ -32,7 +35,7 @@
 #define NET_PIPELINE_BYTES    (16u * 1024)   /* of later requests, held while one is answered     */
 #define NET_CONTROL_BYTES     (16u * 1024)   /* of pongs waiting: beyond that, no more is read    */
 #define NET_WRITE_BYTES       (16u * 1024)   /* small messages are gathered into one write        */
-#define NET_GATHERED_BYTES  (256u << 20) /* of unfinished messages and bodies, all conns      */
+#define NET_GATHERED_BYTES    (256u << 20)   /* of unfinished messages and bodies, all conns      */
 #define NET_FLUSH_BYTES       (1024u * 1024) /* a turn and socket: others wait too              */
 
 /* In ms; a test may shorten them after net_open(). */
@@ -102,6 +105,7 @@ struct conn {
 	uint8_t mask[4], mask_at;
 	uint8_t message_opcode; /* 0: none begun */
 	bool frame_final;
+	bool deflates, compressed; /* agreed on; this message is */
 
 	uint8_t state, endpoint;
 	bool unsettled, undrained;
@@ -142,6 +146,7 @@ struct net {
 	struct timer accept_again;
 	struct conn *conns;
 	struct conn *unsettled, *last_unsettled;
+	struct inflater *inflater; /* NULL: permessage-deflate is not offered */
 	struct net_times times;
 	struct net_counts counts;
 	uint8_t *scratch; /* NET_WRITE_BYTES */
@@ -214,6 +219,14 @@ size_t http_input(struct conn *conn, const uint8_t *data, size_t len);
 void http_request_free(struct conn *conn);
 /* The answer has been written: the next request, or the end. */
 void http_answer_done(struct conn *conn);
+
+/* net's own answer to a request that is none; nothing more is read from it. */
+void http_refuse(struct conn *conn, int status, const char *headers);
+struct net_request http_request_of(const struct conn *conn, enum net_endpoint endpoint);
+
+/* ---- net_upgrade.c ---- */
+bool upgrade_is_asked(const struct head *head);
+void upgrade_begin(struct conn *conn);
 
 /* ---- net_ws.c ---- */
 size_t ws_input(struct conn *conn, uint8_t *data, size_t len);

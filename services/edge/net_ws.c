@@ -34,20 +34,55 @@ static void fail(struct conn *conn, int code, const char *reason)
 
 /* ---- messages ---- */
 
-/* A whole message in data; conn->message_opcode says which kind. */
-static void give_message(struct conn *conn, struct bytes message)
+static void fail_too_large(struct conn *conn)
+{
+	char reason[NET_CLOSE_REASON + 1];
+
+	(void)snprintf(reason, sizeof reason,
+	               "message too large: expected at most %zu bytes, got more",
+	               conn->net->max_message_bytes);
+	fail(conn, 1009, reason);
+}
+
+/* False: the conversation is over. */
+static bool inflate_message(struct conn *conn, struct bytes *message)
 {
 	struct net *net = conn->net;
-	bool binary = conn->message_opcode == NET_BINARY;
+	enum err err = inflater_message(net->inflater, *message, net->max_message_bytes, message);
 
-	conn->message_opcode = 0;
-	conn->fragments = 0;
+	if (err == ERR_LIMIT)
+		fail_too_large(conn);
+	else if (err != OK)
+		fail(conn, 1007, "compressed message that does not inflate");
+	return err == OK;
+}
+
+static void check_and_give(struct conn *conn, bool binary, struct bytes message)
+{
+	struct net *net = conn->net;
+
 	if (!binary && !utf8_valid(message.data, message.len)) {
 		fail(conn, 1007, "text that is not UTF-8");
 		return;
 	}
 	net->counts.messages_in++;
 	net->events.on_message(net->ctx, conn, binary, message);
+}
+
+/* A whole message in data; conn->message_opcode says which kind. */
+static void give_message(struct conn *conn, struct bytes message)
+{
+	bool binary = conn->message_opcode == NET_BINARY;
+
+	conn->message_opcode = 0;
+	conn->fragments = 0;
+	if (!conn->compressed) {
+		check_and_give(conn, binary, message);
+		return;
+	}
+	if (inflate_message(conn, &message))
+		check_and_give(conn, binary, message);
+	inflater_done(conn->net->inflater);
 }
 
 static void give_gathered(struct conn *conn)
@@ -108,8 +143,10 @@ static size_t data_frame(struct conn *conn, const struct net_frame *frame, size_
 {
 	if (!check_data_frame(conn, frame))
 		return len;
-	if (frame->opcode != NET_CONTINUATION)
+	if (frame->opcode != NET_CONTINUATION) {
 		conn->message_opcode = frame->opcode;
+		conn->compressed = frame->compressed;
+	}
 	if (frame->final && conn->message.len == 0 && frame->len <= len - head_len) {
 		net_frame_unmask(data + head_len, frame->len, frame->mask, 0);
 		give_message(conn, BYTES(data + head_len, frame->len));
@@ -162,7 +199,7 @@ size_t ws_input(struct conn *conn, uint8_t *data, size_t len)
 		return 0;
 	if (conn->frame_left > 0)
 		return payload_input(conn, data, len);
-	head_len = net_frame_head_parse(data, len, &frame, &why);
+	head_len = net_frame_head_parse(data, len, conn->deflates, &frame, &why);
 	if (head_len == 0)
 		return 0;
 	if (head_len < 0) {

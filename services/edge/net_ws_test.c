@@ -6,8 +6,6 @@ struct fixture seen;
 
 TestSuite(net_ws, .timeout = 60);
 
-#define BIG 400000
-
 Test(net_ws, gives_whole_messages_of_both_kinds)
 {
 	int fd;
@@ -195,6 +193,36 @@ Test(net_ws, closes_with_the_code_that_the_fault_asks_for)
 	stop();
 }
 
+Test(net_ws, inflates_messages_where_that_was_agreed_on_and_nowhere_else)
+{
+	/* "Hello" as RFC 7692 §7.2.3.1 deflates it */
+	static const uint8_t hello[] = { 0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00 };
+	int fd;
+
+	seen.config.deflate = true;
+	start();
+	fd = dial_ws_with("/stream/ingest", "Sec-WebSocket-Extensions: permessage-deflate\r\n", 0);
+	put_frame(fd, 0xc1, hello, sizeof hello);
+	wait_until(&seen.messages, 1);
+	cr_assert_str_eq((char *)seen.last.data, "Hello");
+	put_frame(fd, 0x41, hello, 3);
+	put_frame(fd, 0x80, hello + 3, sizeof hello - 3);
+	wait_until(&seen.messages, 2);
+	cr_assert_str_eq((char *)seen.last.data, "Hello");
+	put_frame(fd, 0x81, "plain", 5);
+	wait_until(&seen.messages, 3);
+	cr_assert_str_eq((char *)seen.last.data, "plain");
+	put_frame(fd, 0xc9, "", 0); /* a control frame is never compressed */
+	assert_close_frame(fd, 1002, "reserved bits");
+	assert_closed(fd);
+	fd = dial_ws("/stream/ingest");
+	put_frame(fd, 0xc1, hello, sizeof hello);
+	assert_close_frame(fd, 1002, "reserved bits");
+	assert_closed(fd);
+	wait_until(&seen.closed, 2);
+	stop();
+}
+
 Test(net_ws, takes_as_many_fragments_as_agreed_and_no_more)
 {
 	int fd;
@@ -258,201 +286,6 @@ Test(net_ws, bounds_what_all_unfinished_messages_hold_together)
 	(void)close(one);
 	wait_until(&seen.closed, 2);
 	cr_assert_eq(seen.net->gathered_bytes, 0);
-	stop();
-}
-
-Test(net_ws, echoes_the_peers_close_and_reports_its_code_and_reason)
-{
-	int fd;
-
-	start();
-	fd = dial_ws("/stream/ingest");
-	put_frame(fd, 0x88,
-	          "\x10\xe1"
-	          "bye",
-	          5); /* 4321 */
-	assert_close_frame(fd, 4321, "bye");
-	assert_closed(fd);
-	wait_until(&seen.closed, 1);
-	cr_assert(seen.code == 4321 && seen.by_peer);
-	cr_assert_str_eq(seen.reason, "bye");
-	stop();
-}
-
-Test(net_ws, answers_a_close_without_a_code_likewise_and_reports_1005)
-{
-	char body[16];
-	size_t len;
-	int fd;
-
-	start();
-	fd = dial_ws("/stream/ingest");
-	put_frame(fd, 0x88, "", 0);
-	cr_assert_eq(get_frame(fd, body, sizeof body, &len), NET_CLOSE);
-	cr_assert_eq(len, 0);
-	assert_closed(fd);
-	wait_until(&seen.closed, 1);
-	cr_assert(seen.code == 1005 && seen.by_peer);
-	stop();
-}
-
-static void send_and_close(void)
-{
-	cr_assert_eq(net_send_text(seen.conn, BYTES("last words", 10), 1000), OK);
-	net_close(seen.conn, 4009, "superseded by a newer connection");
-	cr_assert_eq(net_send_text(seen.conn, BYTES("too late", 8), 1000), ERR_CONFLICT);
-}
-
-Test(net_ws, sends_what_is_queued_then_the_close_frame)
-{
-	char body[64];
-	size_t len;
-	int fd;
-
-	start();
-	fd = dial_ws("/stream/ingest");
-	on_loop(send_and_close);
-	cr_assert_eq(get_frame(fd, body, sizeof body, &len), NET_TEXT);
-	cr_assert_str_eq(body, "last words");
-	assert_close_frame(fd, 4009, "superseded by a newer connection");
-	put_frame(fd, 0x82, "still sending", 13);
-	assert_closed(fd);
-	wait_until(&seen.closed, 1);
-	cr_assert(seen.code == 4009 && !seen.by_peer && seen.messages == 0);
-	stop();
-}
-
-static void close_with_long_reason(void)
-{
-	char reason[300];
-
-	memset(reason, 'x', sizeof reason);
-	for (size_t i = 0; i < 299; i += 2)
-		memcpy(reason + i, "\xc3\xa4", 2);
-	reason[298] = '\0';
-	net_close(seen.conn, 4001, reason);
-}
-
-Test(net_ws, cuts_a_long_reason_between_two_characters)
-{
-	char body[256];
-	size_t len;
-	int fd;
-
-	start();
-	fd = dial_ws("/stream/ingest");
-	on_loop(close_with_long_reason);
-	cr_assert_eq(get_frame(fd, body, sizeof body, &len), NET_CLOSE);
-	cr_assert_eq(len, 2 + 122);
-	(void)close(fd);
-	wait_until(&seen.closed, 1);
-	stop();
-}
-
-static void close_4001(void)
-{
-	net_close(seen.conn, 4001, "authentication failed");
-}
-
-/* A thread that floods until it is cut. */
-static void *flood(void *fd)
-{
-	static uint8_t frame[6 + 65000 + 8] = { 0x82, 0xfe, 65000 >> 8, 65000 & 0xff };
-
-	while (send(*(int *)fd, frame, 8 + 65000, MSG_NOSIGNAL) > 0)
-		;
-	return NULL;
-}
-
-Test(net_ws, lets_a_client_that_floods_read_the_code)
-{
-	pthread_t thread;
-	int fd;
-
-	start();
-	fd = dial_ws("/stream/ingest");
-	cr_assert_eq(pthread_create(&thread, NULL, flood, &fd), 0);
-	wait_until(&seen.messages, 20);
-	on_loop(close_4001);
-	assert_close_frame(fd, 4001, "authentication failed");
-	(void)shutdown(fd, SHUT_RDWR);
-	cr_assert_eq(pthread_join(thread, NULL), 0);
-	(void)close(fd);
-	wait_until(&seen.closed, 1);
-	stop();
-}
-
-Test(net_ws, cuts_a_peer_that_does_not_close_when_the_linger_time_is_over)
-{
-	int fd;
-
-	seen.times.linger = 50;
-	start();
-	fd = dial_ws("/stream/ingest");
-	on_loop(close_4001);
-	assert_close_frame(fd, 4001, "");
-	wait_until(&seen.closed, 1);
-	for (char byte = 0; send(fd, &byte, 1, MSG_NOSIGNAL) > 0;)
-		(void)sched_yield();
-	(void)close(fd);
-	stop();
-}
-
-static void close_now(void)
-{
-	net_close_now(seen.conn, 4001, "authentication failed");
-}
-
-static void queue_much(void)
-{
-	char *text = xcalloc(1, BIG);
-	struct net_shared *shared;
-
-	memset(text, 'x', BIG);
-	shared = net_shared_new(BYTES(text, BIG));
-	net_bound_kernel_buffer(seen.conn, 16384);
-	for (int i = 0; i < 10; i++)
-		cr_assert_eq(net_send_shared(seen.conn, shared, 100u * BIG), OK);
-	cr_assert_eq(net_send_shared(seen.conn, shared, 10u * BIG), ERR_LIMIT);
-	net_shared_unref(shared);
-	mem_free(text);
-}
-
-Test(net_ws, closing_now_sends_the_code_where_nothing_is_unsent)
-{
-	int fd;
-
-	start();
-	fd = dial_ws("/stream/subscribe");
-	on_loop(close_now);
-	assert_close_frame(fd, 4001, "authentication failed");
-	assert_closed(fd);
-	wait_until(&seen.closed, 1);
-	cr_assert_eq(seen.code, 4001);
-	stop();
-}
-
-Test(net_ws, closing_now_resets_a_socket_with_unsent_bytes)
-{
-	char *sink = xcalloc(1, BIG);
-	ssize_t n = 1;
-	size_t total = 0;
-	int fd;
-
-	start();
-	fd = dial_ws_with("/stream/subscribe", "", 4096);
-	on_loop(queue_much);
-	on_loop(close_now);
-	wait_until(&seen.closed, 1);
-	cr_assert_eq(seen.code, 4001);
-	while (n > 0) {
-		n = get_some(fd, sink, BIG);
-		total += n > 0 ? (size_t)n : 0;
-	}
-	cr_assert_eq(n, -1, "no reset");
-	cr_assert_lt(total, BIG);
-	(void)close(fd);
-	mem_free(sink);
 	stop();
 }
 
@@ -641,27 +474,5 @@ Test(net_ws, turns_connections_away_when_descriptors_run_out)
 	(void)close(fd);
 	(void)close(first);
 	wait_until(&seen.closed, 2);
-	stop();
-}
-
-static void close_in_open(struct conn *conn)
-{
-	cr_assert_eq(net_send_text(conn, BYTES("hello", 5), 1000), OK);
-	net_close(conn, 4001, "authentication failed");
-}
-
-Test(net_ws, answers_101_even_when_the_owner_closes_at_once)
-{
-	char body[64];
-	size_t len;
-	int fd;
-
-	seen.on_open_too = close_in_open;
-	start();
-	fd = dial_ws("/stream/ingest");
-	cr_assert_eq(get_frame(fd, body, sizeof body, &len), NET_TEXT);
-	assert_close_frame(fd, 4001, "authentication failed");
-	assert_closed(fd);
-	wait_until(&seen.closed, 1);
 	stop();
 }

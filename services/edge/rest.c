@@ -36,6 +36,8 @@ struct rest {
 	const struct rest_route *route;
 	ProtobufCMessage *request; /* of the route's service, filled but for the principal */
 	struct uuid session;       /* names the publisher */
+	int fault;                 /* 0, or the status of what is wrong with the command: told */
+	char *fault_detail;        /* only to those who may give it */
 	unsigned pending;          /* answers under way: keep the memory */
 	struct asked *asked;       /* one a service                      */
 	unsigned n_replies;
@@ -100,6 +102,7 @@ static void release(struct rest *rest)
 	mem_free(rest->asked);
 	wire_free(rest->request);
 	list_remove(&rest->link);
+	mem_free(rest->fault_detail);
 	mem_free(rest);
 }
 
@@ -321,6 +324,10 @@ static void on_answer(struct grant_user *user, enum err err, const char *why)
 		refuse(rest, 403, detail, "");
 		return;
 	}
+	if (rest->fault) {
+		refuse(rest, rest->fault, rest->fault_detail, "");
+		return;
+	}
 	timer_stop(rest->edge->loop, &rest->timer);
 	admitted(rest, principal);
 }
@@ -340,8 +347,15 @@ static void on_admit_timeout(void *ctx)
 
 /* ---- reading a request ---- */
 
-/* Into the command: the path first, so that it wins. False: answered. */
-static bool read_command(struct rest *rest, const struct net_request *request,
+static void note_fault(struct rest *rest, int status, const char *detail)
+{
+	rest->fault = status;
+	rest->fault_detail = xstrdup(detail);
+}
+
+/* Into the command: the path first, so that it wins. A fault is kept until auth has said who
+ * asks: authentication comes before everything else. */
+static void read_command(struct rest *rest, const struct net_request *request,
 			 const struct rest_param *params, size_t n_params)
 {
 	ProtobufCMessage *command = choose(rest->request, rest->route->command);
@@ -362,20 +376,20 @@ static bool read_command(struct rest *rest, const struct net_request *request,
 		(*place)[params[i].len] = '\0';
 		(void)uuid_parse(*place, &rest->session); /* garbage: the first publisher says 404 */
 		if (!utf8_valid(*place, params[i].len)) {
-			refuse(rest, 404, "no such object", "");
-			return false;
+			note_fault(rest, 404, "no such object");
+			return;
 		}
 	}
 	err = has_body ? json_to_message(request->body, command, why)
 		       : json_from_query(request->query, command, why);
 	if (err != OK)
-		refuse(rest, 400, why, "");
-	return err == OK;
+		note_fault(rest, 400, why);
 }
 
 static bool is_json(const char *content_type)
 {
-	return !content_type || strncasecmp(content_type, "application/json", 16) == 0;
+	return !content_type || (strncasecmp(content_type, "application/json", 16) == 0 &&
+				 strchr("; \t", content_type[16]));
 }
 
 static bool has_body_method(const char *method)
@@ -430,7 +444,8 @@ static void start(struct edge *edge, struct conn *conn, const struct net_request
 	status = envelope_fault(request, &detail);
 	if (status != 0) {
 		refuse(rest, status, detail, "");
-	} else if (read_command(rest, request, params, n_params)) {
+	} else {
+		read_command(rest, request, params, n_params);
 		timer_set(edge->loop, &rest->timer, ADMIT_MS, on_admit_timeout, rest);
 		grant_enter(edge->grants, credential, &rest->user);
 	}

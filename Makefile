@@ -100,21 +100,48 @@ $(B)/bin/integration/sim: $(simulated) $(every_service) $(B)/common.a $(B)/proto
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(simulated) $(call archives,$(every_service)) $(LDLIBS)
 
+# Unless the caller has said how many at once.
+parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
 deps:
 	@./deps
 
 run: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(parallel) all
 	@exec $(B)/bin/raeh up
 
 demo: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(parallel) all
 	@exec $(B)/bin/raeh up --demo
 
 unit:
-	@$(MAKE) --no-print-directory B=build/san SAN=1 run-unit
+	@$(MAKE) --no-print-directory $(parallel) B=build/san SAN=1 run-unit
 run-unit: $(tests:%.c=$(B)/%)
 	@integration/run-unit $(sort $^)
+
+# TESTS chooses: TESTS="-k revoke -x"
+node := integration/node/node_modules/.package-lock.json
+integration: $(node)
+	@$(MAKE) --no-print-directory $(parallel) B=build/san SAN=1 all
+	@$(PYTHON) -m pytest integration $(TESTS)
+$(node): integration/node/package-lock.json
+	@cd $(<D) && npm ci --no-audit --no-fund && touch node_modules/.package-lock.json
+
+test: deps
+	@$(PYTHON) integration/run_tests.py unit integration lint
+
+lint: compile_commands.json
+	@integration/lint $(sources)
+fmt:
+	@clang-format -i $(sources) $(headers)
+sources := $(sort $(wildcard common/*.c services/*/*.c services/*/*/*.c integration/*.c integration/*/*.c))
+headers := $(sort $(wildcard common/*.h services/*/*.h services/*/*/*.h integration/*.h integration/*/*.h))
+compile_commands.json: Makefile $(proto_h)
+	@printf '%s\n' $(sources) | sed 's|.*|{ "directory": "$(CURDIR)", "file": "&", "command": \
+	  "$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(CFLAGS) -c &" },|; 1s|^|[ |; $$s|,$$| ]|' >$@
+
+clean:
+	rm -rf build compile_commands.json integration/node/node_modules
 
 .PHONY: all deps run demo test unit run-unit integration fuzz sim bench lint fmt clean
 .SECONDARY:

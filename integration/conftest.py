@@ -1,0 +1,53 @@
+import asyncio
+import inspect
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from stack import Stack  # noqa: E402
+
+TEST_S = 180
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """An async test runs in a loop of its own."""
+    test = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(test):
+        return None
+    wanted = inspect.signature(test).parameters
+    given = {name: pyfuncitem.funcargs[name] for name in wanted}
+    asyncio.run(asyncio.wait_for(test(**given), TEST_S))
+    return True
+
+
+@pytest.fixture(scope="module")
+def stack(request):
+    """One stack a module. Its settings are the module's STACK = dict(args=[…], edges=2 …)."""
+    settings = dict(getattr(request.module, "STACK", {}))
+    stack = Stack(*settings.pop("args", ()), **settings).start()
+    yield stack
+    stack.close()
+
+
+@pytest.fixture(autouse=True)
+def healthy(request):
+    """After each test of a stack: nothing has died of it."""
+    stack = request.getfixturevalue("stack") if "stack" in request.fixturenames else None
+    yield
+    if stack:
+        stack.check()
+
+
+@pytest.fixture(scope="module")
+def key(stack):
+    return stack.key()
+
+
+@pytest.fixture(scope="module")
+def model(stack, key):
+    from client import make_model
+    return make_model(stack, key)

@@ -310,6 +310,8 @@ void conn_settle(struct conn *conn)
 		on_all_written(conn);
 	if (conn->lws && conn->state == CONN_DEAD)
 		socket_close(conn);
+	if (conn->state == CONN_OPEN && conn->held && !conn_must_wait(conn))
+		conn_unsettle(conn); /* goes on in the next turn */
 	if (conn->lws)
 		choose_reading(conn);
 	else if (!conn->unsettled)

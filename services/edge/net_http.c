@@ -256,6 +256,7 @@ static void give_request(struct conn *conn)
 	conn->state = CONN_ANSWERING;
 	conn->endpoint = NET_HTTP;
 	conn->owned = true;
+	conn->undrained = false; /* a "100 Continue" was none of the owner's */
 	net->counts.open_http++;
 	conn_timer(conn, net->times.stalled);
 	net->events.on_request(net->ctx, conn, &request);

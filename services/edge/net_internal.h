@@ -109,7 +109,8 @@ struct conn {
 
 	uint8_t state, endpoint;
 	bool unsettled, undrained;
-	bool paused, blocked;        /* by net_pause(); by may_move() */
+	bool paused, blocked; /* by net_pause(); by may_move() */
+	bool held; /* messages read, not given yet: for these reasons or because of pongs */
 	bool reading, wants_writing; /* what the socket is watched for */
 	bool full;                   /* its kernel buffer                                    */
 	bool owned;                  /* the owner has it: on_closed is due */

@@ -35,6 +35,13 @@
 #define EVENTS_A_TURN     512
 #define OTHER_DESCRIPTORS 4096 /* that the process may have besides our sockets */
 
+/* close() alone would leave it watched for as long as a child process has it open too. */
+static void forget(struct conn *conn)
+{
+	if (conn->lws) /* else it was never watched */
+		(void)epoll_ctl(conn->net->epoll_fd, EPOLL_CTL_DEL, socket_fd(conn), NULL);
+}
+
 static int on_socket(struct lws *lws, enum lws_callback_reasons reason, void *user, void *in,
                      size_t len)
 {
@@ -51,6 +58,7 @@ static int on_socket(struct lws *lws, enum lws_callback_reasons reason, void *us
 		break;
 	case LWS_CALLBACK_RAW_CLOSE:
 		conn = lws_get_opaque_user_data(lws);
+		forget(conn);
 		conn->lws = NULL;
 		conn_on_socket_closed(conn);
 		break;

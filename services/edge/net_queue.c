@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define ITEM_BYTES 64 /* what a queued message costs besides its bytes, about */
+
 struct net_shared *net_wire_new(size_t len)
 {
 	struct net_shared *wire = xcalloc(1, sizeof *wire + len);
@@ -71,7 +73,7 @@ void queue_add_control(struct conn *conn, struct net_shared *wire)
 		after = conn->first;
 	insert(conn, after, wire);
 	conn->last_control = after ? after->next : conn->first;
-	conn->control_bytes += wire->len;
+	conn->control_bytes += ITEM_BYTES + wire->len;
 }
 
 void queue_add_text(struct conn *conn, const char *text)

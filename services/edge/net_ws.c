@@ -195,7 +195,8 @@ size_t ws_input(struct conn *conn, uint8_t *data, size_t len)
 	const char *why;
 	int head_len;
 
-	if (conn_must_wait(conn))
+	conn->held = conn_must_wait(conn);
+	if (conn->held)
 		return 0;
 	if (conn->frame_left > 0)
 		return payload_input(conn, data, len);

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STATUS_SETTINGS 2 /* no restart heals it: `raeh up` gives up */
+
 static int serve(struct process *process, unsigned number, unsigned publishers)
 {
 	AUTO_MEM char *name = xasprintf("publisher-%u", number);
@@ -25,8 +27,9 @@ static int serve(struct process *process, unsigned number, unsigned publishers)
 	uint8_t secret[SECRET_BYTES];
 
 	process->name = name;
-	if (!publisher_count_agrees(process->data, publishers) ||
-	    !process_secret(process, "bus.key", secret))
+	if (!publisher_count_agrees(process->data, publishers))
+		return STATUS_SETTINGS;
+	if (!process_secret(process, "bus.key", secret))
 		return EXIT_FAILURE;
 	store = process_store(process, name);
 	if (!store)

@@ -1,7 +1,5 @@
 #include "services/cli/stack.h"
 
-#include "common/clock.h"
-
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -149,8 +147,7 @@ char *stack_status(const struct supervisor *supervisor)
 		else if (child[i].state == CHILD_STOPPED)
 			(void)snprintf(state, sizeof state, "stopped");
 		else
-			(void)snprintf(state, sizeof state, "restarts in %" PRId64 " s",
-			               (child[i].due_ms - clock_boot_ms() + 999) / 1000);
+			(void)snprintf(state, sizeof state, "waits to restart");
 		(void)snprintf(line, sizeof line, "%-18s pid %-8s %-16s restarts %u\n",
 		               child[i].label, pid, state, child[i].restarts);
 		buf_append(&text, line, strlen(line));

@@ -68,7 +68,6 @@ static void start(void *self);
 static void start_later(struct child *child, int64_t delay_ms)
 {
 	child->state = CHILD_WAITING;
-	child->due_ms = clock_boot_ms() + delay_ms;
 	timer_set(child->supervisor->loop, &child->timer, delay_ms, start, child);
 }
 

@@ -35,7 +35,7 @@ struct child {
 	enum child_state state;
 	pid_t pid;
 	unsigned restarts;
-	int64_t started_ms, due_ms; /* boot time of the last start, of the next one */
+	int64_t started_ms; /* boot time of the last start */
 	struct restart_policy policy;
 	struct timer timer;
 	struct supervisor *supervisor;

@@ -60,17 +60,25 @@ static struct stack_outputs outputs_of(const struct up *up)
 
 static void probe(void *self);
 
+static void explain(struct up *up, const struct http_answer *answer)
+{
+	if (answer->status == 0)
+		(void)snprintf(up->not_ready, sizeof up->not_ready, "no edge answers");
+	else
+		http_explain(answer, up->not_ready);
+}
+
 static void on_probed(void *self, const struct http_answer *answer)
 {
 	struct up *up = self;
+	bool was_ready = up->ready;
 
 	if (supervisor_is_stopping(up->supervisor))
 		return;
 	up->ready = answer->status == 200;
-	if (answer->status == 0)
-		(void)snprintf(up->not_ready, sizeof up->not_ready, "no edge answers yet");
-	else
-		http_explain(answer, up->not_ready);
+	/* The words change from answer to answer: where lines stay, one a fall is enough. */
+	if (!up->ready && (was_ready || panel_log_fd(up->panel) >= 0))
+		explain(up, answer);
 	if (up->ready && up->settings.demo && !up->demo_started) {
 		up->demo_started = true;
 		stack_start_demo(up->supervisor, &up->settings, up->directory, up->url,

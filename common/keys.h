@@ -22,7 +22,7 @@
  *                'N' hash of the name   -            model id (names are unique)
  *                'v' model id+device id -            Device
  *                's' session id         -            Session
- *                'o' model+device id    -            the open session of a device
+ *                'o' model+device id    -            the session that a device opened last
  *                'w' session id         -            nothing: this session is open
  *                'c' session id         -            nothing: this session is closed
  *                'd' device+0+session id -           nothing: a device's sessions

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#define UNSETTLED_MOST 64
 #define CLOCK_SKEW_MS 10000 /* between the clocks of two edges */
 
 /* 4004: what the query of the socket names is not there. */
@@ -108,14 +109,20 @@ static void answer_repeat(struct router *router, struct command *command,
 		answer_session(router, command, session);
 }
 
-static void append_session(struct command *command, const struct uuid *superseded)
+/* Sessions of a device that its publisher may still call open, the newest first. */
+struct unsettled {
+	struct uuid id[UNSETTLED_MOST];
+	ProtobufCBinaryData field[UNSETTLED_MOST];
+	size_t n;
+};
+
+static void append_session(struct command *command, struct unsettled *superseded)
 {
 	static char open_status[] = "open";
 	const Router__OpenSession *open = command->request->open_session;
 	Events__RouterEvent event = command_event(command);
 	Events__SessionRow row = EVENTS__SESSION_ROW__INIT;
 	Router__Session session = ROUTER__SESSION__INIT;
-	ProtobufCBinaryData supersedes;
 	char id[UUID_TEXT], model[UUID_TEXT];
 
 	uuid_text(&command->id, id);
@@ -131,11 +138,10 @@ static void append_session(struct command *command, const struct uuid *supersede
 	row.partition = partition_of(&command->account, &command->model, open->device_id);
 	row.edge_slot = open->edge_slot;
 	row.edge_incarnation = open->edge_incarnation;
-	if (superseded) {
-		supersedes = wire_bytes_of(superseded);
-		row.n_supersedes = 1;
-		row.supersedes = &supersedes;
-	}
+	for (size_t i = 0; i < superseded->n; i++)
+		superseded->field[i] = wire_bytes_of(&superseded->id[i]);
+	row.n_supersedes = superseded->n;
+	row.supersedes = superseded->field;
 	event.event_case = EVENTS__ROUTER_EVENT__EVENT_SESSION_OPENED;
 	event.session_opened = &row;
 	command_append(command, &event);
@@ -186,21 +192,54 @@ static bool is_late(const struct command *command, const Events__SessionRow *new
 	return uuid_ms(&command->id) + (same_edge ? 0 : CLOCK_SKEW_MS) < uuid_ms(newest_id);
 }
 
-/* OK: superseded is the open session that may be taken over. ERR_NOT_FOUND: none is open.
- * ERR_CONFLICT: it is newer. */
-static enum err find_superseded(struct router *router, const struct command *command,
-                                struct uuid *superseded)
+static bool is_settled(struct router *router, const struct command *command, const struct uuid *id)
+{
+	Events__SessionRow *row;
+	bool settled;
+
+	if (view_session(router->deps.store, &command->account, id, &row) != OK)
+		return false; /* to end one twice is harmless */
+	settled = row->settled;
+	wire_free(&row->base);
+	return settled;
+}
+
+/* The newest, and those that it had to end when it opened: by induction that is every session
+ * of the device that is not settled (UNSETTLED_MOST of them; the reconciliation has the rest). */
+static void gather(struct router *router, const struct command *command,
+                   const Events__SessionRow *newest, struct unsettled *ret)
+{
+	struct uuid id;
+
+	ret->n = 0;
+	if (!newest->settled)
+		MUST(wire_id(newest->id, &ret->id[ret->n++])); /* we wrote it */
+	for (size_t i = 0; i < newest->n_supersedes && ret->n < UNSETTLED_MOST; i++) {
+		MUST(wire_id(newest->supersedes[i], &id));
+		if (!is_settled(router, command, &id))
+			ret->id[ret->n++] = id;
+	}
+}
+
+/* ERR_CONFLICT: one that is newer is open. */
+static enum err find_superseded(struct router *router, struct command *command,
+                                struct unsettled *ret)
 {
 	struct store *store = router->deps.store;
 	Events__SessionRow *row;
-	enum err err = view_open_session(store, &command->account, &command->model,
-	                                 command->request->open_session->device_id, superseded);
+	struct uuid newest;
+	enum err err = view_newest_session(store, &command->account, &command->model,
+	                                   command->request->open_session->device_id, &newest);
 
+	ret->n = 0;
+	command->was_open = false;
 	if (err == OK)
-		err = view_session(store, &command->account, superseded, &row);
+		err = view_session(store, &command->account, &newest, &row);
 	if (err != OK)
-		return err;
-	if (is_late(command, row, superseded))
+		return err == ERR_NOT_FOUND ? OK : err;
+	command->was_open = !row->has_close_code;
+	gather(router, command, row, ret);
+	if (command->was_open && is_late(command, row, &newest))
 		err = ERR_CONFLICT;
 	wire_free(&row->base);
 	return err;
@@ -208,7 +247,7 @@ static enum err find_superseded(struct router *router, const struct command *com
 
 static void open_new(struct router *router, struct command *command)
 {
-	struct uuid superseded;
+	struct unsettled superseded;
 	enum err err;
 
 	if (!check_model(router, command)) {
@@ -216,8 +255,8 @@ static void open_new(struct router *router, struct command *command)
 		return;
 	}
 	err = find_superseded(router, command, &superseded);
-	if (err == OK || err == ERR_NOT_FOUND) {
-		append_session(command, err == OK ? &superseded : NULL);
+	if (err == OK) {
+		append_session(command, &superseded);
 		return;
 	}
 	if (err == ERR_CONFLICT)
@@ -276,8 +315,8 @@ static void done_open(struct router *router, struct command *command, enum err e
 	router->metrics.sessions_opened_total++;
 	router->metrics.sessions_open++;
 	answer_session(router, command, row);
-	for (size_t i = 0; i < row->n_supersedes; i++)
-		tell_superseded(router, command, row->supersedes[i]);
+	if (command->was_open) /* the newest; the others have heard it before */
+		tell_superseded(router, command, row->supersedes[0]);
 }
 
 static const struct command_ops open_ops = { run_open, done_open };

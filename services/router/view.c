@@ -29,8 +29,8 @@ enum err view_session(struct store *store, const struct uuid *account, const str
 	return row_read(store, &key, &events__session_row__descriptor, ret);
 }
 
-enum err view_open_session(struct store *store, const struct uuid *account,
-                           const struct uuid *model, const char *device_id, struct uuid *ret)
+enum err view_newest_session(struct store *store, const struct uuid *account,
+                             const struct uuid *model, const char *device_id, struct uuid *ret)
 {
 	struct key key = row_device_key(account, 'o', model, device_id);
 

@@ -25,9 +25,9 @@ CHECKED enum err view_model_named(struct store *store, const struct uuid *accoun
                                   struct uuid *ret);
 CHECKED enum err view_session(struct store *store, const struct uuid *account,
                               const struct uuid *id, Events__SessionRow **ret);
-/* The open session of a device. */
-CHECKED enum err view_open_session(struct store *store, const struct uuid *account,
-                                   const struct uuid *model, const char *device_id,
+/* The session that a device opened last, whether it is open or not. */
+CHECKED enum err view_newest_session(struct store *store, const struct uuid *account,
+                                     const struct uuid *model, const char *device_id,
                                    struct uuid *ret);
 /* OK: this device has connected with this model; device_id NULL: any device has. */
 CHECKED enum err view_device(struct store *store, const struct uuid *account,

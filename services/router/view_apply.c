@@ -97,19 +97,10 @@ static void settle(const struct change *change, Events__SessionRow *row, const s
 }
 
 /* Out of what is open. */
-static void leave_open(const struct change *change, const Events__SessionRow *row,
-                       const struct uuid *id)
+static void leave_open(const struct change *change, const struct uuid *id)
 {
-	struct uuid model = id_of(row->session->device_model_id), open;
-
 	drop(change, row_key(&change->account, 'w', id));
 	put(change, row_key(&change->account, 'c', id), BYTES("", 0));
-	if (found(view_open_session(change->store, &change->account, &model,
-	                            row->session->device_id, &open),
-	          change) &&
-	    uuid_equal(&open, id))
-		drop(change,
-		     row_device_key(&change->account, 'o', &model, row->session->device_id));
 }
 
 struct end {
@@ -132,7 +123,7 @@ static void close_session(const struct change *change, ProtobufCBinaryData sessi
 	open_status = row->session->status;
 	open_reason = row->close_reason;
 	if (!row->has_close_code) {
-		leave_open(change, row, &id);
+		leave_open(change, &id);
 		row->session->status = closed;
 		row->session->has_ended_at = 1;
 		row->session->ended_at = change->at_ms;

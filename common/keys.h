@@ -17,7 +17,6 @@
  *                'u' key id             -            last use, wall ms (8)
  *                'n' notice number(8)   nil          Notice
  *                'e' slot(4)+inc(16)    nil          EdgeRow: may hold a lease
- *                'g' slot(4)+inc(16)    nil          wall ms (8): ended, never comes back
  *     router     'm' model id           -            DeviceModel
  *                'N' hash of the name   -            model id (names are unique)
  *                'v' model id+device id -            Device

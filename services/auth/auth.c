@@ -205,7 +205,7 @@ static void apply(void *self, uint64_t seq, struct bytes bytes, struct store_bat
 	else if (event->event_case == EVENTS__AUTH_EVENT__EVENT_EDGE_REGISTERED)
 		edge_registered_applied(auth, event->edge_registered);
 	else if (event->event_case == EVENTS__AUTH_EVENT__EVENT_EDGE_GONE)
-		edge_gone_applied(auth, event->edge_gone, event->at_ms);
+		edge_gone_applied(auth, event->edge_gone);
 }
 
 /* ---- life ---- */

@@ -59,8 +59,10 @@ static const Auth__LeaseRequest *request_of(const struct command *command,
 	return request;
 }
 
+/* Only what makes an incarnation known ends those before it, and only those that are older: so
+ * that a late copy of a dead edge's registration cannot end the lease of its living successor. */
 static void register_append(struct command *command, const Auth__LeaseRequest *request,
-                            const struct uuid *incarnation, bool is_known)
+                            const struct uuid *incarnation)
 {
 	struct auth *auth = command->auth;
 	struct edge_list list = edge_list_new(auth);
@@ -69,18 +71,10 @@ static void register_append(struct command *command, const Auth__LeaseRequest *r
 	if (request->register_edge->holds_slot_lock)
 		TAILQ_FOREACH(edge, &auth->leases.edges, link)
 	if (!edge->ended && edge->slot == request->slot &&
-	    !uuid_equal(&edge->incarnation, incarnation))
+	    uuid_ms(&edge->incarnation) < uuid_ms(incarnation))
 		edge_list_gone(&list, edge);
-	if (!is_known) {
-		edge_list_registered(&list, request->slot, incarnation, auth->deps.lease_ms);
-	}
-	if (list.n > 0) {
-		auth_command_append(command, list.event, list.n);
-	} else {
-		grant(auth, leases_find(&auth->leases, request->slot, incarnation),
-		      TAKE(command->call));
-		auth_command_finish(command, BYTES(NULL, 0), false);
-	}
+	edge_list_registered(&list, request->slot, incarnation, auth->deps.lease_ms);
+	auth_command_append(command, list.event, list.n);
 	edge_list_free(&list);
 }
 
@@ -90,18 +84,17 @@ static void register_execute(struct command *command)
 	struct uuid incarnation;
 	const Auth__LeaseRequest *request = request_of(command, &incarnation);
 	struct edge *edge = leases_find(&auth->leases, request->slot, &incarnation);
-	struct refusal why;
+	struct refusal why = REFUSAL_AWAY("too many edges are registered");
 
-	if (leases_is_buried(&auth->leases, &incarnation)) {
-		why = refusal(409, "this incarnation of the edge was ended: go on under a new one");
-		command_refuse(command, &why);
-	} else if (edge && !edge->committed) {
+	if (edge && edge->committed) {
+		grant(auth, edge, TAKE(command->call));
+		auth_command_finish(command, BYTES(NULL, 0), false);
+	} else if (edge) {
 		command_park(command); /* the first copy of this request is being committed */
-	} else if (!edge && auth->leases.n >= EDGES_MOST) {
-		why = REFUSAL_AWAY("too many edges are registered");
+	} else if (auth->leases.n >= EDGES_MOST) {
 		command_refuse(command, &why);
 	} else {
-		register_append(command, request, &incarnation, edge != NULL);
+		register_append(command, request, &incarnation);
 	}
 }
 

@@ -14,7 +14,7 @@ void lease_check(struct auth *auth);
 
 /* apply() of EdgeRow events, in memory. */
 void edge_registered_applied(struct auth *auth, const Events__EdgeRow *row);
-void edge_gone_applied(struct auth *auth, const Events__EdgeRow *row, int64_t at_ms);
+void edge_gone_applied(struct auth *auth, const Events__EdgeRow *row);
 
 /* Events of edges, for one append. */
 struct edge_event;
@@ -32,9 +32,8 @@ void edge_list_registered(struct edge_list *list, uint32_t slot, const struct uu
 
 /* Every incarnation that was registered is presumed to hold a lease of its longest length. */
 CHECKED enum err edges_load(struct auth *auth);
-/* Ends edges that have been away for EDGE_AWAY_MS, forgets those ended GRAVE_MS ago. */
+/* Forgets edges that have been away for EDGE_AWAY_MS. */
 #define EDGE_AWAY_MS (3600 * 1000)
-#define GRAVE_MS     (3600 * 1000)
 void edges_sweep(struct auth *auth);
 
 #endif

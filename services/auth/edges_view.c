@@ -53,13 +53,12 @@ void edge_registered_applied(struct auth *auth, const Events__EdgeRow *row)
 	                             clock_boot_ms() + row->lease_ms));
 }
 
-void edge_gone_applied(struct auth *auth, const Events__EdgeRow *row, int64_t at_ms)
+void edge_gone_applied(struct auth *auth, const Events__EdgeRow *row)
 {
 	struct uuid incarnation;
 	struct edge *edge;
 
 	MUST(incarnation_of(row, &incarnation));
-	leases_bury(&auth->leases, row->slot, &incarnation, at_ms);
 	edge = leases_find(&auth->leases, row->slot, &incarnation);
 	if (!edge)
 		return;
@@ -123,7 +122,7 @@ void edge_list_registered(struct edge_list *list, uint32_t slot, const struct uu
 
 /* ---- start and housekeeping ---- */
 
-static enum err load_edges(struct auth *auth)
+enum err edges_load(struct auth *auth)
 {
 	AUTO(scan_close) struct store_scan *scan = rows_scan_own(auth->store, ROWS_EDGES);
 	struct bytes key, value;
@@ -143,29 +142,6 @@ static enum err load_edges(struct auth *auth)
 	return scan_err(scan);
 }
 
-static enum err load_graves(struct auth *auth)
-{
-	AUTO(scan_close) struct store_scan *scan = rows_scan_own(auth->store, ROWS_GONE);
-	struct bytes key, value;
-
-	while (scan_next(scan, &key, &value)) {
-		struct uuid incarnation;
-		uint32_t slot;
-
-		if (value.len != 8 || !rows_edge_of_key(key, &slot, &incarnation))
-			return ERR_MALFORMED;
-		leases_bury(&auth->leases, slot, &incarnation, (int64_t)key_read_u64(value.data));
-	}
-	return scan_err(scan);
-}
-
-enum err edges_load(struct auth *auth)
-{
-	enum err err = load_edges(auth);
-
-	return err == OK ? load_graves(auth) : err;
-}
-
 static void on_swept(void *self, enum err err)
 {
 	(void)self;
@@ -173,7 +149,7 @@ static void on_swept(void *self, enum err err)
 		log_warn("sweep-failed", "err=%s", err_name(err));
 }
 
-static void end_the_away(struct auth *auth)
+void edges_sweep(struct auth *auth)
 {
 	struct edge_list list = edge_list_new(auth);
 	struct edge *edge;
@@ -184,17 +160,4 @@ static void end_the_away(struct auth *auth)
 	if (list.n > 0)
 		core_append(auth, list.event, list.n, on_swept, auth);
 	edge_list_free(&list);
-}
-
-void edges_sweep(struct auth *auth)
-{
-	AUTO(batch_free) struct store_batch *batch = batch_new();
-	struct uuid incarnation;
-	uint32_t slot;
-
-	end_the_away(auth);
-	while (leases_exhume(&auth->leases, clock_wall_ms() - GRAVE_MS, &slot, &incarnation))
-		rows_delete_gone(batch, slot, &incarnation);
-	if (batch_bytes(batch) > 0 && store_write(auth->store, batch) != OK)
-		log_warn("sweep-failed", "why=\"%s\"", store_why(auth->store));
 }

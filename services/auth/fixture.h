@@ -292,14 +292,14 @@ static UNUSED void restart(void)
 
 static void run_for(int64_t ms)
 {
-	int64_t end_us = fx.now_us + ms * 1000;
+	int64_t end_ms = clock_boot_ms() + ms;
 
 	loop_dispatch(fx.loop);
-	while (fx.now_us < end_us) {
-		int64_t due_us = loop_next_due_ms(fx.loop) * 1000;
+	while (clock_boot_ms() < end_ms) {
+		int64_t due_ms = loop_next_due_ms(fx.loop);
 
-		if (due_us > fx.now_us)
-			fx.now_us = due_us < end_us ? due_us : end_us;
+		if (due_ms > clock_boot_ms())
+			fx.now_us = (due_ms < end_ms ? due_ms : end_ms) * 1000;
 		loop_dispatch(fx.loop);
 	}
 }

@@ -2,38 +2,17 @@
 
 #include "common/mem.h"
 
-struct grave {
-	TAILQ_ENTRY(grave) link;
-	struct map_node by_incarnation;
-	uint32_t slot;
-	struct uuid incarnation;
-	int64_t at_wall_ms;
-};
-
 void leases_start(struct leases *leases)
 {
 	TAILQ_INIT(&leases->edges);
-	TAILQ_INIT(&leases->graves);
-	map_init(&leases->buried, sizeof(struct uuid));
-}
-
-static void free_grave(struct leases *leases, struct grave *grave)
-{
-	TAILQ_REMOVE(&leases->graves, grave, link);
-	map_remove(&leases->buried, &grave->by_incarnation);
-	mem_free(grave);
 }
 
 void leases_done(struct leases *leases)
 {
 	struct edge *edge;
-	struct grave *grave;
 
 	while ((edge = TAILQ_FIRST(&leases->edges)))
 		leases_remove(leases, edge);
-	while ((grave = TAILQ_FIRST(&leases->graves)))
-		free_grave(leases, grave);
-	map_done(&leases->buried);
 }
 
 struct edge *leases_find(const struct leases *leases, uint32_t slot, const struct uuid *incarnation)
@@ -109,43 +88,4 @@ size_t leases_live(const struct leases *leases)
 	TAILQ_FOREACH(edge, &leases->edges, link)
 	n += edge->live;
 	return n;
-}
-
-void leases_bury(struct leases *leases, uint32_t slot, const struct uuid *incarnation,
-                 int64_t at_wall_ms)
-{
-	struct grave *grave;
-
-	if (leases_is_buried(leases, incarnation))
-		return;
-	if (leases->buried.count >= BURIED_MOST)
-		free_grave(leases, TAILQ_FIRST(&leases->graves));
-	grave = xcalloc(1, sizeof *grave);
-	grave->slot = slot;
-	grave->incarnation = *incarnation;
-	grave->at_wall_ms = at_wall_ms;
-	map_add(&leases->buried, &grave->by_incarnation, &grave->incarnation);
-	TAILQ_INSERT_TAIL(&leases->graves, grave, link);
-}
-
-bool leases_is_buried(const struct leases *leases, const struct uuid *incarnation)
-{
-	return map_find(&leases->buried, incarnation) != NULL;
-}
-
-bool leases_exhume(struct leases *leases, int64_t before_wall_ms, uint32_t *ret_slot,
-                   struct uuid *ret_incarnation)
-{
-	struct grave *grave;
-
-	TAILQ_FOREACH(grave, &leases->graves, link)
-	{
-		if (grave->at_wall_ms >= before_wall_ms)
-			continue;
-		*ret_slot = grave->slot;
-		*ret_incarnation = grave->incarnation;
-		free_grave(leases, grave);
-		return true;
-	}
-	return false;
 }

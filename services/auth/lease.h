@@ -5,24 +5,18 @@
  *
  * The edge counts from the sending of its renewal, so it stops before auth gives it up.
  * Pure: the time is a parameter; nothing here sends or stores.
- *
- * The buried are incarnations that were ended: a late copy of such a one's registration must
- * not end the lease of the incarnation that took its place.
  */
 #ifndef AUTH_LEASE_H
 #define AUTH_LEASE_H
 
-#include "common/map.h"
 #include "common/uuid.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
-#define EDGES_MOST  1024
-#define BURIED_MOST 65536
-
-struct grave;
+#define EDGES_MOST 1024
 
 struct edge {
 	TAILQ_ENTRY(edge) link;
@@ -42,8 +36,6 @@ struct edge {
 struct leases {
 	TAILQ_HEAD(edges, edge) edges; /* by age of registration */
 	size_t n;
-	struct map buried;                /* by incarnation */
-	TAILQ_HEAD(graves, grave) graves; /* oldest first */
 };
 
 void leases_start(struct leases *leases);
@@ -66,13 +58,5 @@ void leases_expire(struct leases *leases, int64_t now_ms, lease_over_fn *fn, voi
 /* When the next live one is over; INT64_MAX. */
 int64_t leases_next_over_ms(const struct leases *leases);
 size_t leases_live(const struct leases *leases);
-
-/* Forgets the one buried first when there are BURIED_MOST. */
-void leases_bury(struct leases *leases, uint32_t slot, const struct uuid *incarnation,
-                 int64_t at_wall_ms);
-bool leases_is_buried(const struct leases *leases, const struct uuid *incarnation);
-/* One buried before that time, taken out; false when there is none. */
-bool leases_exhume(struct leases *leases, int64_t before_wall_ms, uint32_t *ret_slot,
-                   struct uuid *ret_incarnation);
 
 #endif

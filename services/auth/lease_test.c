@@ -59,25 +59,3 @@ Test(lease, of_the_same_slot_are_told_apart_by_incarnation)
 	edge->ended = true;
 	cr_assert_null(leases_find(&leases, 7, &a));
 }
-
-Test(lease, of_the_buried_is_remembered_for_a_time_and_in_bounds)
-{
-	struct uuid incarnation = { { 0 } }, found;
-	uint32_t slot;
-
-	leases_bury(&leases, 3, &a, 100);
-	leases_bury(&leases, 3, &a, 200);
-	cr_assert(leases_is_buried(&leases, &a) && !leases_is_buried(&leases, &b));
-	cr_assert(!leases_exhume(&leases, 100, &slot, &found));
-	cr_assert(leases_exhume(&leases, 101, &slot, &found));
-	cr_assert(slot == 3 && uuid_equal(&found, &a) && !leases_is_buried(&leases, &a));
-	for (uint32_t i = 0; i < BURIED_MOST + 10; i++) {
-		incarnation.byte[12] = (uint8_t)(i >> 16);
-		incarnation.byte[13] = (uint8_t)(i >> 8);
-		incarnation.byte[14] = (uint8_t)i;
-		incarnation.byte[15] = 1;
-		leases_bury(&leases, 0, &incarnation, i);
-	}
-	cr_assert_eq(leases.buried.count, BURIED_MOST);
-	cr_assert(leases_is_buried(&leases, &incarnation));
-}

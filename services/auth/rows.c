@@ -53,12 +53,14 @@ static struct key notice_key(uint64_t number)
 	return key;
 }
 
-static struct key edge_key(char table, uint32_t slot, const struct uuid *incarnation)
+static struct key edge_key(const Events__EdgeRow *row)
 {
-	struct key key = own_key(table);
+	struct key key = own_key(ROWS_EDGES);
+	struct uuid incarnation;
 
-	key_add_u32(&key, slot);
-	key_add_uuid(&key, incarnation);
+	MUST(wire_id(row->incarnation, &incarnation));
+	key_add_u32(&key, row->slot);
+	key_add_uuid(&key, &incarnation);
 	return key;
 }
 
@@ -131,19 +133,9 @@ static void apply_settled(const Events__RevokeSettled *settled, struct store_bat
 	put_message(view, id_key('s', &account, &id), &settled->receipt->base);
 }
 
-static void apply_edge_gone(const Events__EdgeRow *row, int64_t at_ms, struct store_batch *view)
-{
-	struct uuid incarnation = id_of(row->incarnation);
-	struct key lease = edge_key(ROWS_EDGES, row->slot, &incarnation), at = { 0 };
-
-	key_add_u64(&at, (uint64_t)at_ms);
-	batch_delete(view, key_bytes(&lease));
-	put(view, edge_key(ROWS_GONE, row->slot, &incarnation), key_bytes(&at));
-}
-
 void rows_apply(const Events__AuthEvent *event, struct bytes packed, struct store_batch *view)
 {
-	struct uuid incarnation;
+	struct key edge;
 
 	switch (event->event_case) {
 	case EVENTS__AUTH_EVENT__EVENT_ACCOUNT_CREATED:
@@ -159,12 +151,11 @@ void rows_apply(const Events__AuthEvent *event, struct bytes packed, struct stor
 		apply_settled(event->revoke_settled, view);
 		break;
 	case EVENTS__AUTH_EVENT__EVENT_EDGE_REGISTERED:
-		incarnation = id_of(event->edge_registered->incarnation);
-		put_message(view, edge_key(ROWS_EDGES, event->edge_registered->slot, &incarnation),
-		            &event->edge_registered->base);
+		put_message(view, edge_key(event->edge_registered), &event->edge_registered->base);
 		break;
 	case EVENTS__AUTH_EVENT__EVENT_EDGE_GONE:
-		apply_edge_gone(event->edge_gone, event->at_ms, view);
+		edge = edge_key(event->edge_gone);
+		batch_delete(view, key_bytes(&edge));
 		break;
 	default:
 		MUST(!"an event that this version does not know");
@@ -288,13 +279,6 @@ void rows_trim_notices(struct store_batch *batch, uint64_t through)
 	batch_delete_range(batch, key_bytes(&from), key_bytes(&to));
 }
 
-void rows_delete_gone(struct store_batch *batch, uint32_t slot, const struct uuid *incarnation)
-{
-	struct key key = edge_key(ROWS_GONE, slot, incarnation);
-
-	batch_delete(batch, key_bytes(&key));
-}
-
 static struct store_scan *scan_prefix(struct store *store, struct key prefix, bool backwards)
 {
 	struct key end;
@@ -314,16 +298,4 @@ struct store_scan *rows_scan_keys(struct store *store, const struct uuid *accoun
 struct store_scan *rows_scan_own(struct store *store, char table)
 {
 	return scan_prefix(store, own_key(table), false);
-}
-
-bool rows_edge_of_key(struct bytes key, uint32_t *ret_slot, struct uuid *ret_incarnation)
-{
-	struct bytes row = key_row(key);
-	const uint8_t *p = row.data;
-
-	if (row.len != 4 + sizeof ret_incarnation->byte)
-		return false;
-	*ret_slot = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-	memcpy(ret_incarnation->byte, p + 4, sizeof ret_incarnation->byte);
-	return true;
 }

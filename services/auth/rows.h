@@ -39,7 +39,6 @@ CHECKED enum err rows_last_used(struct store *store, const struct uuid *account,
 void rows_put_last_used(struct store_batch *batch, const struct uuid *account,
                         const struct uuid *id, int64_t used_ms);
 void rows_trim_notices(struct store_batch *batch, uint64_t through);
-void rows_delete_gone(struct store_batch *batch, uint32_t slot, const struct uuid *incarnation);
 
 /* Living keys of an account, newest first. */
 struct store_scan *rows_scan_keys(struct store *store, const struct uuid *account);
@@ -48,8 +47,5 @@ struct store_scan *rows_scan_keys(struct store *store, const struct uuid *accoun
 struct store_scan *rows_scan_own(struct store *store, char table);
 #define ROWS_NOTICES 'n'
 #define ROWS_EDGES   'e'
-#define ROWS_GONE    'g'
-/* The slot and incarnation in a key of ROWS_GONE. */
-bool rows_edge_of_key(struct bytes key, uint32_t *ret_slot, struct uuid *ret_incarnation);
 
 #endif

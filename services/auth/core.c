@@ -247,7 +247,7 @@ static void free_command(struct command *command)
 }
 
 struct command *auth_command_new(struct auth *auth, const struct command_kind *kind, struct op *op,
-                            struct bus_call *call, ProtobufCMessage *request)
+                                 struct bus_call *call, ProtobufCMessage *request)
 {
 	struct command *command;
 

@@ -157,7 +157,7 @@ struct command_kind {
 
 /* NULL: too many, call and op were dropped. Takes over op, call and request. */
 struct command *auth_command_new(struct auth *auth, const struct command_kind *kind, struct op *op,
-                            struct bus_call *call, ProtobufCMessage *request);
+                                 struct bus_call *call, ProtobufCMessage *request);
 void auth_command_append(struct command *command, Events__AuthEvent *const *events, size_t n);
 void command_refuse(struct command *command, const struct refusal *why);
 /* With the bytes; keep: a repeat with the same op_id gets them too. */

@@ -360,6 +360,23 @@ Test(analysis, does_not_wait_for_a_slot_that_is_silent)
 	cr_assert_null(last_of(&heard, INSIGHT_MOTION));
 }
 
+Test(analysis, tells_of_motion_alone_where_there_is_no_light)
+{
+	const struct analysis_config config = { .slots = watch + LIMB, .n_slots = 1 };
+	AUTO(analysis_free) struct analysis *analysis = analysis_new(&config);
+	struct heard heard = { .count = 0 };
+	const uint8_t payload[6 * RATE] = { 0 };
+
+	for (int64_t s = 0; s < 70; s++)
+		analysis_push(analysis, 0, s * 1000, payload, RATE);
+	analysis_finish(analysis);
+	take(analysis, &heard);
+
+	cr_assert_eq(heard.count, 35);
+	for (size_t i = 0; i < heard.count; i++)
+		cr_assert_eq(heard.item[i].type, INSIGHT_MOTION);
+}
+
 Test(analysis, finds_a_channel_that_starts_late)
 {
 	AUTO(analysis_free) struct analysis *analysis = analysis_new(&watch_config);

@@ -19,10 +19,10 @@ static void shift(float *series, size_t count, size_t by)
 
 static void watch_slope(struct pulse *pulse)
 {
-	const float *x = pulse->wave + PULSE_WAVE - FRONT_HZ;
+	const float *x = pulse->wave;
 	float square = 0, cube = 0;
 
-	for (size_t j = 0; j < FRONT_HZ; j++) {
+	for (size_t j = PULSE_WAVE - FRONT_HZ; j < PULSE_WAVE; j++) {
 		float d = x[j] - x[j - 1];
 
 		square += d * d;

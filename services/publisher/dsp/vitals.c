@@ -156,13 +156,13 @@ static void on_heart(struct vitals *vitals, const struct sink *sink)
 		                  confidence(vitals, HEART_WINDOW_S, fill, rate.quality) });
 }
 
-/* The channel whose beats have been best for a while. */
+/* The channel whose beats have been best for a while; NULL: there is no light. */
 static struct pulse *beat_channel(struct vitals *vitals)
 {
-	struct pulse *best = &vitals->pulse[0];
+	struct pulse *best = NULL;
 
-	for (size_t c = 1; c < vitals->channels; c++)
-		if (vitals->pulse[c].trust > best->trust)
+	for (size_t c = 0; c < vitals->channels; c++)
+		if (best == NULL || vitals->pulse[c].trust > best->trust)
 			best = &vitals->pulse[c];
 	return best;
 }
@@ -176,7 +176,7 @@ static float pulse_trust(const struct vitals *vitals, const struct pulse *pulse)
 static void on_breath(struct vitals *vitals, const struct sink *sink)
 {
 	struct pulse *pulse = beat_channel(vitals);
-	double fill = filled(vitals, pulse->valid, BREATH_WINDOW_S);
+	double fill = pulse != NULL ? filled(vitals, pulse->valid, BREATH_WINDOW_S) : 0;
 	size_t seconds = (size_t)span_s(vitals, BREATH_WINDOW_S);
 	struct breath_rate rate;
 	float trust;
@@ -245,7 +245,7 @@ static void on_oxygen(struct vitals *vitals, const struct sink *sink)
 static void on_hrv(struct vitals *vitals, const struct sink *sink)
 {
 	struct pulse *pulse = beat_channel(vitals);
-	double fill = filled(vitals, pulse->valid, HRV_WINDOW_S);
+	double fill = pulse != NULL ? filled(vitals, pulse->valid, HRV_WINDOW_S) : 0;
 	struct hrv hrv;
 	float trust;
 

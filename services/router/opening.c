@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define UNSETTLED_MOST 64
-#define CLOCK_SKEW_MS 10000 /* between the clocks of two edges */
+#define CLOCK_SKEW_MS  10000 /* between the clocks of two edges */
 
 /* 4004: what the query of the socket names is not there. */
 static void refuse_query(struct router *router, struct bus_call *call, const char *sentence)

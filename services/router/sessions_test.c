@@ -356,6 +356,34 @@ Test(sessions, openings_of_one_device_wait_for_each_other_in_order)
 		assert_status(&alice, &id[i], i == 4 ? "open" : "closed");
 }
 
+Test(sessions, a_superseded_session_is_named_again_until_its_end_is_reported)
+{
+	char model[UUID_TEXT];
+	struct device device = a_device(model);
+	struct uuid first, second, third, fourth, told;
+	Router__RouterReply *reply;
+
+	given_model(&alice, "watch", 1, model);
+	first = given_session(&alice, &device);
+	second = given_session(&alice, &device);
+	DONE_WITH(reply_to(send_close(&alice, &second, 1006)));
+	third = session_id(&alice, &device, 801);
+	reply = open_session(&alice, &device, &third);
+	cr_assert_eq(reply->session_opened->n_supersedes, 1,
+	             "the second never got to its publisher");
+	cr_assert(wire_id(reply->session_opened->supersedes[0], &told) &&
+	          uuid_equal(&told, &first));
+	DONE_WITH(reply);
+	DONE_WITH(reply_to(send_close(&alice, &first, 4009)));
+	fourth = session_id(&alice, &device, 802);
+	reply = open_session(&alice, &device, &fourth);
+	cr_assert_eq(reply->session_opened->n_supersedes, 1);
+	cr_assert(wire_id(reply->session_opened->supersedes[0], &told) &&
+	          uuid_equal(&told, &third));
+	DONE_WITH(reply);
+	assert_status(&alice, &fourth, "open");
+}
+
 Test(sessions, openings_of_different_devices_do_not_wait_for_each_other)
 {
 	char model[UUID_TEXT];

@@ -28,7 +28,7 @@ CHECKED enum err view_session(struct store *store, const struct uuid *account,
 /* The session that a device opened last, whether it is open or not. */
 CHECKED enum err view_newest_session(struct store *store, const struct uuid *account,
                                      const struct uuid *model, const char *device_id,
-                                   struct uuid *ret);
+                                     struct uuid *ret);
 /* OK: this device has connected with this model; device_id NULL: any device has. */
 CHECKED enum err view_device(struct store *store, const struct uuid *account,
                              const struct uuid *model, const char *device_id);

@@ -1,4 +1,4 @@
-/* doctor.h: certificate and key. The only includer of OpenSSL here. */
+/* doctor.h: certificate and key. */
 #include "common/clock.h"
 #include "services/cli/doctor.h"
 

@@ -12,6 +12,8 @@ struct http_call {
 	struct web *web;
 	http_fn *fn;
 	void *ctx;
+	struct url url;
+	bool verify;
 	char *key, *body, *host; /* host: with the port, for people */
 	struct buf answer;
 	int status;
@@ -75,6 +77,10 @@ static bool add_headers(struct http_call *call, struct lws *wsi, unsigned char *
 	char length[16];
 	int n;
 
+	if (!web_peer_is(wsi, &call->url, call->verify)) {
+		fail(call, "its certificate is not for this address");
+		return false;
+	}
 	if (call->key && !web_add_key(wsi, call->key, at, end))
 		return false;
 	if (!call->body)
@@ -162,10 +168,12 @@ void http_call(struct web *web, const struct http_request *request, http_fn *fn,
 {
 	struct http_call *call = xcalloc(1, sizeof *call);
 	AUTO_MEM char *path = xasprintf("%s%s", request->url->path, request->path);
-	char host[URL_HOST_MOST + 16];
+	char host[WEB_HOST_BYTES];
 	struct lws_client_connect_info info = web_connect_info(web, request->url, path, host);
 
 	call->web = web;
+	call->url = *request->url;
+	call->verify = !request->unverified;
 	call->fn = fn;
 	call->ctx = ctx;
 	call->key = request->key ? xstrdup(request->key) : NULL;

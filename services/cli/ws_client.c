@@ -18,6 +18,7 @@ struct ws {
 	struct web *web;
 	const struct ws_events *events;
 	void *ctx;
+	struct url url;
 	char *key;
 	struct lws *wsi;
 	bool connecting, open, broken;
@@ -118,7 +119,9 @@ int ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, v
 		return 0; /* the protocol itself comes and goes */
 	switch (reason) {
 	case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
-		return web_add_key(wsi, ws->key, at, *at + len) ? 0 : -1;
+		return web_peer_is(wsi, &ws->url, true) && web_add_key(wsi, ws->key, at, *at + len)
+		               ? 0
+		               : -1;
 	case LWS_CALLBACK_CLIENT_ESTABLISHED:
 		ws->open = true;
 		closed_with(ws, CLOSE_GONE, "the connection was lost", 23);
@@ -147,10 +150,11 @@ struct ws *ws_open(struct web *web, const struct url *url, const char *path, con
 {
 	struct ws *ws = xcalloc(1, sizeof *ws);
 	AUTO_MEM char *whole = xasprintf("%s%s", url->path, path);
-	char host[URL_HOST_MOST + 16];
+	char host[WEB_HOST_BYTES];
 	struct lws_client_connect_info info = web_connect_info(web, url, whole, host);
 
 	ws->web = web;
+	ws->url = *url;
 	ws->events = events;
 	ws->ctx = ctx;
 	ws->key = xstrdup(key);

@@ -222,3 +222,86 @@ Test(net_close, answers_101_even_when_the_owner_closes_at_once)
 	wait_until(&seen.closed, 1);
 	stop();
 }
+
+Test(net_close, tells_every_owner_when_the_net_is_freed)
+{
+	int sockets[3], request;
+
+	seen.hold = true;
+	start();
+	for (size_t i = 0; i < ARRAY_LEN(sockets); i++)
+		sockets[i] = dial_ws("/stream/subscribe");
+	request = dial();
+	say(request, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+	wait_until(&seen.requests, 1);
+	stop(); /* counts the closings */
+	cr_assert_eq(seen.code, 1006);
+	for (size_t i = 0; i < ARRAY_LEN(sockets); i++)
+		(void)close(sockets[i]);
+	(void)close(request);
+}
+
+static void send_then_forbid_and_close(void)
+{
+	__atomic_store_n(&seen.may_move, false, __ATOMIC_SEQ_CST);
+	cr_assert_eq(net_send_text(seen.conn, BYTES("never", 5), 1000), OK);
+	net_close(seen.conn, 1013, "out of lease");
+}
+
+Test(net_close, sends_the_code_alone_when_what_is_queued_may_not_go)
+{
+	int fd;
+
+	seen.times.flush = 50;
+	start();
+	fd = dial_ws("/stream/subscribe");
+	on_loop(send_then_forbid_and_close);
+	assert_close_frame(fd, 1013, "out of lease");
+	assert_closed(fd);
+	wait_until(&seen.closed, 1);
+	cr_assert_eq(seen.code, 1013);
+	stop();
+}
+
+static void forbid_and_close_now(void)
+{
+	__atomic_store_n(&seen.may_move, false, __ATOMIC_SEQ_CST);
+	cr_assert_eq(net_send_text(seen.conn, BYTES("never", 5), 1000), OK);
+	net_close_now(seen.conn, 4001, "revoked");
+	net_close_now(seen.conn, 4029, "the first word counts or the last, never both");
+}
+
+Test(net_close, closing_now_needs_no_leave_and_sends_one_close_frame)
+{
+	char body[256];
+	size_t len;
+	int fd;
+
+	start();
+	fd = dial_ws("/stream/subscribe");
+	on_loop(forbid_and_close_now);
+	cr_assert_eq(get_frame(fd, body, sizeof body, &len), NET_CLOSE);
+	assert_closed(fd);
+	wait_until(&seen.closed, 1);
+	stop();
+}
+
+static void close_after_much(void)
+{
+	queue_much();
+	net_close(seen.conn, 1013, "too slow");
+}
+
+Test(net_close, gives_up_a_peer_that_does_not_read_what_comes_before_the_code)
+{
+	int fd;
+
+	seen.times.flush = 50;
+	start();
+	fd = dial_ws_with("/stream/subscribe", "", 4096);
+	on_loop(close_after_much);
+	wait_until(&seen.closed, 1);
+	cr_assert(seen.code == 1013 && !seen.by_peer);
+	(void)close(fd);
+	stop();
+}

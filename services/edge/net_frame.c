@@ -144,6 +144,7 @@ size_t net_frame_close_write(int code, const char *reason, uint8_t ret[NET_FRAME
 	}
 	ret[0] = (uint8_t)(code >> 8);
 	ret[1] = (uint8_t)code;
+	/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): bytes of the wire */
 	memcpy(ret + 2, reason, len);
 	return 2 + len;
 }

@@ -26,6 +26,7 @@ Test(net_frame, writes_the_length_in_its_shortest_form)
 
 Test(net_frame, reads_back_what_it_writes_once_all_of_it_is_there)
 {
+	const uint8_t mask[4] = { 1, 2, 3, 4 };
 	const size_t lengths[] = { 0, 1, 125, 126, 65535, 65536, 1u << 20 };
 
 	for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
@@ -35,13 +36,13 @@ Test(net_frame, reads_back_what_it_writes_once_all_of_it_is_there)
 		const char *why;
 
 		wire[1] |= 0x80;
-		memcpy(wire + head, "\1\2\3\4", 4);
+		memcpy(wire + head, mask, sizeof mask);
 		for (size_t n = 0; n < head + 4; n++)
 			cr_assert_eq(net_frame_head_parse(wire, n, false, &frame, &why), 0);
 		cr_assert_eq(net_frame_head_parse(wire, head + 4, false, &frame, &why),
 		             (int)head + 4);
 		cr_assert(frame.len == lengths[i] && frame.final && frame.opcode == NET_TEXT);
-		cr_assert_eq(memcmp(frame.mask, "\1\2\3\4", 4), 0);
+		cr_assert_eq(memcmp(frame.mask, mask, 4), 0);
 	}
 }
 

@@ -8,7 +8,7 @@ static struct head head;
 
 static int parse(const char *from)
 {
-	memcpy(text, from, strlen(from));
+	memcpy(text, from, strlen(from) + 1);
 	return head_parse(text, strlen(from), &head);
 }
 
@@ -88,17 +88,17 @@ Test(net_head, bounds_the_number_of_headers_and_of_repeats)
 	for (int i = 0; i < HEAD_MAX_HEADERS - 1; i++)
 		strcat(many, "A: b\r\n");
 	strcat(many, "\r\n");
-	memcpy(room, many, strlen(many));
+	memcpy(room, many, strlen(many) + 1);
 	cr_assert_eq(head_parse(room, strlen(many), &head), 0);
 	many[strlen(many) - 2] = '\0';
 	strcat(many, "A: b\r\n\r\n");
-	memcpy(room, many, strlen(many));
+	memcpy(room, many, strlen(many) + 1);
 	cr_assert_eq(head_parse(room, strlen(many), &head), 431);
 	strcpy(many, "GET / HTTP/1.1\r\nHost: h\r\n");
 	for (int i = 0; i < 90; i++)
 		strcat(many, "Accept: text/html;q=0.5\r\n");
 	strcat(many, "\r\n");
-	memcpy(room, many, strlen(many));
+	memcpy(room, many, strlen(many) + 1);
 	cr_assert_eq(head_parse(room, strlen(many), &head), 431, "joins have no bound");
 }
 

@@ -133,6 +133,7 @@ Test(net_ws, understands_a_message_that_comes_byte_by_byte)
 Test(net_ws, answers_every_ping_of_a_burst_in_order)
 {
 	enum { PINGS = 5000, PING_BYTES = 10 };
+	const uint8_t head[6] = { 0x89, 0x84 };
 	uint8_t *burst = xcalloc(PINGS, PING_BYTES);
 	char body[256], text[16];
 	size_t len;
@@ -141,9 +142,9 @@ Test(net_ws, answers_every_ping_of_a_burst_in_order)
 	start();
 	fd = dial_ws("/stream/ingest");
 	for (int i = 0; i < PINGS; i++) { /* a mask of 0, and four digits */
-		memcpy(burst + i * PING_BYTES, "\x89\x84\0\0\0\0", 6);
+		memcpy(burst + (size_t)i * PING_BYTES, head, sizeof head);
 		(void)snprintf(text, sizeof text, "%04d", i);
-		memcpy(burst + i * PING_BYTES + 6, text, 4);
+		memcpy(burst + (size_t)i * PING_BYTES + 6, text, 4);
 	}
 	put(fd, burst, (size_t)PINGS * PING_BYTES);
 	for (int i = 0; i < PINGS; i++) {

@@ -63,12 +63,14 @@ static void start(struct supervisor *supervisor, const char *directory, const st
 	supervisor_add(supervisor, &child);
 }
 
-static struct words edge_words(const struct up_settings *settings, int64_t slot, int listen_fd)
+static struct words edge_words(const struct up_settings *settings, int64_t slot,
+                               const int *listen_fds)
 {
 	struct words words = words_of("raeh-edge", settings);
 
 	add_number(&words, "--slot", slot);
-	add_number(&words, "--listen-fd", listen_fd);
+	add_number(&words, "--listen-fd", listen_fds[slot]);
+	add_number(&words, "--edges", settings->edges);
 	add_number(&words, "--publishers", settings->publishers);
 	add_number(&words, "--idle-timeout-s", settings->idle_timeout_s);
 	add_switch(&words, "--echo", settings->echo);
@@ -78,14 +80,14 @@ static struct words edge_words(const struct up_settings *settings, int64_t slot,
 		add_setting(&words, "--tls-key", settings->tls_key);
 	}
 	if (settings->admin && slot == 0) /* one address, so one edge answers for all */
-		add_setting(&words, "--admin", settings->admin);
+		add_number(&words, "--admin-fd", listen_fds[UP_MAX_EDGES]);
 	return words;
 }
 
 void stack_start(struct supervisor *supervisor, const struct up_settings *settings,
                  const char *directory, const int *listen_fds, struct stack_outputs outputs)
 {
-	struct child core = { .keep_fd = -1, .output_fd = -1, .log_fd = outputs.log_fd };
+	struct child core = { .keep_fd = { -1, -1 }, .output_fd = -1, .log_fd = outputs.log_fd };
 	struct words words = words_of("raeh-auth", settings);
 
 	add_number(&words, "--lease-ms", settings->lease_ms);
@@ -107,9 +109,10 @@ void stack_start(struct supervisor *supervisor, const struct up_settings *settin
 	for (int64_t i = 0; i < settings->edges; i++) {
 		struct child edge = core;
 
-		words = edge_words(settings, i, listen_fds[i]);
+		words = edge_words(settings, i, listen_fds);
 		edge.front = true;
-		edge.keep_fd = listen_fds[i];
+		edge.keep_fd[0] = listen_fds[i];
+		edge.keep_fd[1] = i == 0 ? listen_fds[UP_MAX_EDGES] : -1;
 		edge.label = xasprintf("raeh-edge %" PRId64, i);
 		start(supervisor, directory, &words, edge);
 	}
@@ -119,7 +122,7 @@ void stack_start_demo(struct supervisor *supervisor, const struct up_settings *s
                       const char *directory, const char *url, struct stack_outputs outputs)
 {
 	struct child child = {
-		.keep_fd = -1, .output_fd = outputs.feed_fd, .log_fd = outputs.log_fd, .front = true
+		.keep_fd = { -1, -1 }, .output_fd = outputs.feed_fd, .log_fd = outputs.log_fd, .front = true
 	};
 	struct words words = { 0 };
 

@@ -49,8 +49,9 @@ _Noreturn static void become(const struct child *child, pid_t parent)
 		(void)dup2(child->output_fd, STDOUT_FILENO);
 	if (child->log_fd >= 0)
 		(void)dup2(child->log_fd, STDERR_FILENO);
-	if (child->keep_fd >= 0)
-		(void)fcntl(child->keep_fd, F_SETFD, 0);
+	for (size_t i = 0; i < ARRAY_LEN(child->keep_fd); i++)
+		if (child->keep_fd[i] >= 0)
+			(void)fcntl(child->keep_fd[i], F_SETFD, 0);
 	(void)execv(child->program, child->argv);
 	if (write(STDERR_FILENO, complaint, sizeof complaint - 1) > 0 &&
 	    write(STDERR_FILENO, child->program, strlen(child->program)) > 0)

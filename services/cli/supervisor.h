@@ -28,7 +28,7 @@ struct child {
 	char *label;   /* "raeh-edge 0"                               */
 	char *program; /* path; its last part becomes argv[0]         */
 	char **argv;   /* ended by NULL, argv[0] included; all owned  */
-	int keep_fd;   /* inherited by the child, or -1               */
+	int keep_fd[2]; /* inherited by the child, or -1              */
 	int output_fd; /* its standard output, or -1: ours            */
 	int log_fd;    /* its standard error, or -1: ours             */
 	bool front;

@@ -26,7 +26,7 @@ struct up {
 	struct up_settings settings;
 	char *directory, *url;
 	struct url parsed_url;
-	int listen_fd[UP_MAX_EDGES];
+	int listen_fd[UP_MAX_EDGES + 1]; /* one an edge; the last is the admin address's */
 	struct loop *loop;
 	struct web *web;
 	struct panel *panel;
@@ -104,7 +104,7 @@ static void probe(void *self)
 /* What has not been accepted yet is refused from now on, instead of waiting for nobody. */
 static void close_listening(struct up *up)
 {
-	for (int64_t i = 0; i < up->settings.edges; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(up->listen_fd); i++) {
 		if (up->listen_fd[i] >= 0)
 			(void)close(up->listen_fd[i]);
 		up->listen_fd[i] = -1;
@@ -149,13 +149,17 @@ static int prepare(struct up *up)
 {
 	char why[256];
 
+	for (size_t i = 0; i < ARRAY_LEN(up->listen_fd); i++)
+		up->listen_fd[i] = -1;
 	up->directory = cli_own_directory();
 	if (!up->directory)
 		return cli_fail("/proc/self/exe: %s", strerror(errno));
 	if (installation_make(up->settings.data, why) != OK ||
 	    installation_lock(up->settings.data, why) != OK ||
 	    listen_open(&up->settings.address, up->listen_fd, (size_t)up->settings.edges, why) !=
-	            OK)
+	            OK ||
+	    (up->settings.admin && listen_open(&up->settings.admin_address,
+	                                       &up->listen_fd[UP_MAX_EDGES], 1, why) != OK))
 		return cli_fail("%s", why);
 	if (up->settings.demo) {
 		AUTO_MEM char *recording = demo_recording(up->directory);

@@ -48,12 +48,11 @@ static bool is_level(const char *text)
 bool up_settings_check(struct up_settings *settings, char why[256])
 {
 	const char *const files[] = { settings->tls_cert, settings->tls_key };
-	struct listen_address admin;
 	const char *refusal;
 	char place[256];
 
 	if (!listen_parse(settings->listen, &settings->address, place) ||
-	    (settings->admin && !listen_parse(settings->admin, &admin, place))) {
+	    (settings->admin && !listen_parse(settings->admin, &settings->admin_address, place))) {
 		(void)snprintf(why, 256, "--listen, --admin: %.220s", place);
 		return false;
 	}

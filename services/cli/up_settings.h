@@ -18,7 +18,7 @@ struct up_settings {
 	const char *bus_ca, *bus_cert, *bus_hosts; /* read by the services themselves */
 	int64_t edges, publishers, lease_ms, idle_timeout_s;
 	bool echo, behind_proxy, demo;
-	struct listen_address address;
+	struct listen_address address, admin_address;
 };
 
 /* Reads them. extra: one more row of the command's own, or NULL. -1: go on; else the exit

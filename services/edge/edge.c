@@ -7,6 +7,7 @@
 #include "services/edge/closing.h"
 #include "services/edge/control.h"
 #include "services/edge/credential.h"
+#include "services/edge/gather.h"
 #include "services/edge/ingest.h"
 #include "services/edge/rest.h"
 #include "services/edge/socket.h"
@@ -33,8 +34,8 @@ static const char *choose_subprotocol(void *ctx, const struct net_request *reque
 static int refuse_upgrade(void *ctx, const struct net_request *request)
 {
 	(void)ctx;
-	(void)request;
-	return 0; /* a browser can read a close code but not a status */
+	/* Otherwise never: a browser can read a close code but not a status. */
+	return request->listener == REST_ADMIN_LISTENER ? 404 : 0;
 }
 
 static void on_open(void *ctx, struct conn *conn, const struct net_request *request)
@@ -240,13 +241,14 @@ struct edge *edge_new(const struct edge_settings *settings, struct loop *loop, s
 	edge->settings = *settings;
 	edge->loop = loop;
 	edge->bus = bus;
-	edge->incarnation = uuid_new(clock_wall_ms());
+	edge->incarnation = uuid_new(clock_boot_ms()); /* the clock may be set; a later one is newer */
 	(void)snprintf(edge->process, sizeof edge->process, "edge-%u", settings->slot);
 	list_init(&edge->sockets);
 	list_init(&edge->closings);
 	list_init(&edge->requests);
 	list_init(&edge->pings);
 	list_init(&edge->leaving);
+	list_init(&edge->gatherings);
 	list_init(&edge->unopened);
 	edge->lease = lease_new(&(struct lease_deps){
 		.loop = loop,
@@ -289,6 +291,7 @@ void edge_free(struct edge *edge)
 	timer_stop(edge->loop, &edge->housekeeping);
 	timer_stop(edge->loop, &edge->drain_timer);
 	rest_free_all(edge);
+	gather_free_all(edge);
 	ingest_free_unopened(edge);
 	closing_free_all(edge);
 	feed_free(edge->feed);

@@ -55,7 +55,7 @@ METRICS_DECLARE(edge, EDGE_METRICS);
 
 struct edge_settings {
 	uint32_t slot;
-	unsigned publishers;
+	unsigned publishers, edges;
 	int64_t idle_timeout_ms;
 	bool holds_slot_lock;
 };
@@ -75,6 +75,7 @@ struct edge {
 	struct list closings; /* sessions that the router must still be told of */
 	struct list requests; /* struct rest: REST requests under way           */
 	struct list pings;    /* struct readiness: /readyz under way            */
+	struct list gatherings; /* struct gathering: /metrics under way         */
 	struct list leaving;  /* struct rest: answered, a service still works   */
 	struct list unopened; /* struct socket: gone while the router was asked */
 	struct {

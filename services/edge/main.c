@@ -17,7 +17,7 @@
 
 struct settings {
 	const char *tls_cert, *tls_key;
-	int64_t slot, listen_fd, publishers, idle_timeout_s, max_message_bytes, max_conns;
+	int64_t slot, listen_fd, admin_fd, edges, publishers, idle_timeout_s, max_message_bytes, max_conns;
 	bool echo, behind_proxy;
 };
 
@@ -44,13 +44,14 @@ static int run(struct process *process, const struct settings *set)
 	const struct edge_settings edge_settings = {
 		.slot = (uint32_t)set->slot,
 		.publishers = (unsigned)set->publishers,
+		.edges = (unsigned)set->edges,
 		.idle_timeout_ms = set->idle_timeout_s * 1000,
 		.holds_slot_lock = true,
 	};
-	const int listen_fd = (int)set->listen_fd;
+	const int listen_fds[] = { (int)set->listen_fd, (int)set->admin_fd };
 	const struct net_config config = {
-		.listen_fds = &listen_fd,
-		.n_listen_fds = 1,
+		.listen_fds = listen_fds,
+		.n_listen_fds = set->admin_fd >= 0 ? 2 : 1,
 		.tls_cert = set->tls_cert,
 		.tls_key = set->tls_key,
 		.max_message_bytes = (size_t)set->max_message_bytes,
@@ -83,6 +84,8 @@ int main(int argc, char **argv)
 	const struct config_item items[] = {
 		{ "slot", CONFIG_INT, &set.slot, "0", 0, 255, "which edge of this installation" },
 		{ "listen-fd", CONFIG_INT, &set.listen_fd, "3", 0, 65535, "inherited listening socket" },
+		{ "admin-fd", CONFIG_INT, &set.admin_fd, "-1", -1, 65535, "inherited socket of the admin address; -1: none" },
+		{ "edges", CONFIG_INT, &set.edges, "1", 1, 256, "edges that run" },
 		{ "publishers", CONFIG_INT, &set.publishers, "1", 1, 64, "publishers that run" },
 		{ "idle-timeout-s", CONFIG_INT, &set.idle_timeout_s, "60", 1, 86400, "close an ingest socket without frames after this" },
 		{ "max-message-bytes", CONFIG_INT, &set.max_message_bytes, "1048576", 1024, 1048576, "largest WebSocket message" },

@@ -54,8 +54,10 @@ static void turn_away(struct net *net, int fd)
 	(void)close(fd);
 }
 
-static void on_accepted(struct net *net, int fd, const struct sockaddr_storage *from)
+static void on_accepted(const struct listener *listener, int fd,
+                        const struct sockaddr_storage *from)
 {
+	struct net *net = listener->net;
 	struct conn *conn;
 	int on = 1;
 
@@ -66,6 +68,7 @@ static void on_accepted(struct net *net, int fd, const struct sockaddr_storage *
 	net->counts.accepted++;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	conn = conn_new(net);
+	conn->listener = (uint8_t)listener->index;
 	peer_text(from, conn->peer);
 	conn_timer(conn, net->times.request);
 	if (!socket_adopt(conn, fd))
@@ -89,8 +92,10 @@ static bool shed_one(struct net *net, int listen_fd)
 }
 
 /* errno, or 0. */
-static int accept_one(struct net *net, int listen_fd)
+static int accept_one(const struct listener *listener)
 {
+	struct net *net = listener->net;
+	int listen_fd = listener->fd;
 	struct sockaddr_storage from = { 0 };
 	socklen_t len = sizeof from;
 	int fd = accept4(listen_fd, (struct sockaddr *)&from, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -99,7 +104,7 @@ static int accept_one(struct net *net, int listen_fd)
 		return shed_one(net, listen_fd) ? 0 : EMFILE;
 	if (fd < 0)
 		return errno;
-	on_accepted(net, fd, &from);
+	on_accepted(listener, fd, &from);
 	return 0;
 }
 
@@ -120,7 +125,7 @@ static void on_listening(void *self)
 	struct net *net = listener->net;
 
 	for (int n = 0; n < ACCEPTS_A_WAKE; n++) {
-		int error = accept_one(net, listener->fd);
+		int error = accept_one(listener);
 
 		if (error == 0 || error == ECONNABORTED || error == EINTR)
 			continue;
@@ -221,7 +226,7 @@ enum err net_open(const struct net_config *config, struct loop *loop,
 	net->listener = xcalloc(config->n_listen_fds, sizeof *net->listener);
 	net->n_listeners = config->n_listen_fds;
 	for (size_t i = 0; i < net->n_listeners; i++) {
-		net->listener[i] = (struct listener){ net, config->listen_fds[i] };
+		net->listener[i] = (struct listener){ net, config->listen_fds[i], i };
 		MUST(fcntl(config->listen_fds[i], F_SETFL, O_NONBLOCK) == 0);
 	}
 	err = socket_context_new(net, config, why);

@@ -51,6 +51,7 @@ struct net_request {
 		*content_type, *user_agent, *last_event_id, *idempotency_key, *prefer,
 		*if_none_match, *forwarded_for, *accept_encoding, *csrf_token; /* NULL = absent */
 	const char *peer;   /* address without port */
+	size_t listener;    /* index into net_config.listen_fds */
 	bool tls;
 	bool has_length;    /* Content-Length or chunked was given */
 	bool too_large;     /* the body passed NET_MAX_BODY_BYTES: body is empty, answer 413 */

@@ -238,6 +238,7 @@ struct net_request http_request_of(const struct conn *conn, enum net_endpoint en
 		.accept_encoding = field[HEAD_ACCEPT_ENCODING],
 		.csrf_token = field[HEAD_CSRF_TOKEN],
 		.peer = peer_of(conn, &in->head),
+		.listener = conn->listener,
 		.tls = conn->net->tls,
 		.has_length = in->head.chunked || field[HEAD_CONTENT_LENGTH],
 		.too_large = in->too_large,

@@ -120,6 +120,7 @@ struct conn {
 	bool progressed;    /* written since the last look                          */
 	bool heard, pinged; /* read since the last ping                             */
 	bool by_peer;
+	uint8_t listener; /* its index                                              */
 	uint16_t close_code;
 	char *close_reason; /* NULL: "" */
 	uint32_t interest;  /* as told to epoll                                     */
@@ -129,6 +130,7 @@ struct conn {
 struct listener {
 	struct net *net;
 	int fd;
+	size_t index;
 };
 
 struct net {

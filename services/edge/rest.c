@@ -8,6 +8,7 @@
 #include "common/wire.h"
 #include "router.pb-c.h"
 #include "services/edge/credential.h"
+#include "services/edge/gather.h"
 #include "services/edge/problem.h"
 
 #include <sodium.h>
@@ -558,13 +559,15 @@ static void root(struct edge *edge, struct conn *conn)
 		    BYTES(text, sizeof text - 1));
 }
 
-static const struct {
+static const struct open_page {
 	const char *path;
 	void (*answer)(struct edge *edge, struct conn *conn);
+	bool open_to_all, on_admin;
 } open_pages[] = {
-	{ "/", root },
-	{ "/healthz", healthy },
-	{ "/readyz", ready },
+	{ "/", root, true, false },
+	{ "/healthz", healthy, true, true },
+	{ "/readyz", ready, true, true },
+	{ "/metrics", gather_metrics, false, true },
 };
 
 static bool is_get(const char *method)
@@ -586,10 +589,14 @@ static void answer_options(struct conn *conn)
 static bool answer_open_page(struct edge *edge, struct conn *conn, const struct net_request *request)
 {
 	for (size_t i = 0; i < ARRAY_LEN(open_pages); i++) {
-		if (strcmp(open_pages[i].path, request->path) != 0)
+		const struct open_page *page = &open_pages[i];
+		bool here = request->listener == REST_ADMIN_LISTENER ? page->on_admin
+								     : page->open_to_all;
+
+		if (!here || strcmp(page->path, request->path) != 0)
 			continue;
 		if (is_get(request->method))
-			open_pages[i].answer(edge, conn);
+			page->answer(edge, conn);
 		else
 			problem_respond(conn, 405, "expected GET", "Allow: GET, HEAD, OPTIONS\r\n");
 		return true;
@@ -609,6 +616,10 @@ void rest_request(struct edge *edge, struct conn *conn, const struct net_request
 	}
 	if (answer_open_page(edge, conn, request))
 		return;
+	if (request->listener == REST_ADMIN_LISTENER) {
+		problem_respond(conn, 404, "the admin address has /metrics, /healthz, /readyz", "");
+		return;
+	}
 	for (size_t i = 0; i < rest_route_count; i++) {
 		const struct rest_route *route = &rest_routes[i];
 		size_t len = strlen(allow);
@@ -633,6 +644,7 @@ void rest_request(struct edge *edge, struct conn *conn, const struct net_request
 
 void rest_gone(struct edge *edge, struct conn *conn)
 {
+	gather_gone(edge, conn);
 	LIST_EACH(link, &edge->pings) {
 		struct readiness *readiness = LIST_OWNER(link, struct readiness, link);
 

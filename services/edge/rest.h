@@ -37,6 +37,9 @@ struct rest_param {
 /* True when the path is of this route's form; fills up to REST_PATH_PARAMS. */
 bool rest_path_matches(const char *pattern, const char *path, struct rest_param *ret, size_t *ret_n);
 
+/* listen_fds[1], when there is one, is the admin address: /metrics, /healthz, /readyz alone. */
+#define REST_ADMIN_LISTENER 1
+
 void rest_request(struct edge *edge, struct conn *conn, const struct net_request *request);
 /* The client is gone. */
 void rest_gone(struct edge *edge, struct conn *conn);

@@ -208,6 +208,7 @@ enum err net_open(const struct net_config *config, struct loop *loop,
 	AUTO(net_free) struct net *net = xcalloc(1, sizeof *net);
 	enum err err;
 
+	MUST(config->n_listen_fds <= UINT8_MAX); /* conn->listener */
 	MUST(events->on_open && events->on_message && events->on_request && events->on_closed);
 	net->loop = loop;
 	net->events = *events;

@@ -30,10 +30,10 @@
 #include "common/loop.h"
 #include "common/mem.h"
 
-#define NET_MAX_FRAGMENTS   1024
-#define NET_MAX_BODY_BYTES  (256u * 1024)
-#define NET_LINGER_MS       2000  /* after our close frame: discard until the peer closes */
-#define NET_CLOSE_REASON    123   /* bytes, RFC 6455 §5.5                                   */
+#define NET_MAX_FRAGMENTS  1024
+#define NET_MAX_BODY_BYTES (256u * 1024)
+#define NET_LINGER_MS      2000 /* after our close frame: discard until the peer closes */
+#define NET_CLOSE_REASON   123  /* bytes, RFC 6455 §5.5                                   */
 
 struct net;
 struct conn;
@@ -47,14 +47,14 @@ struct net_request {
 	const char *method; /* "GET" … as sent; an upgrade is GET            */
 	const char *path;   /* percent-decoded, without the query; "/v1/x"   */
 	const char *query;  /* after '?', still encoded; "" when there is none */
-	const char *authorization, *subprotocols, *cookie, *origin, *host, *accept,
-		*content_type, *user_agent, *last_event_id, *idempotency_key, *prefer,
-		*if_none_match, *forwarded_for, *accept_encoding, *csrf_token; /* NULL = absent */
-	const char *peer;   /* address without port */
-	size_t listener;    /* index into net_config.listen_fds */
+	const char *authorization, *subprotocols, *cookie, *origin, *host, *accept, *content_type,
+	        *user_agent, *last_event_id, *idempotency_key, *prefer, *if_none_match,
+	        *forwarded_for, *accept_encoding, *csrf_token; /* NULL = absent */
+	const char *peer;                                      /* address without port */
+	size_t listener; /* index into net_config.listen_fds */
 	bool tls;
-	bool has_length;    /* Content-Length or chunked was given */
-	bool too_large;     /* the body passed NET_MAX_BODY_BYTES: body is empty, answer 413 */
+	bool has_length; /* Content-Length or chunked was given */
+	bool too_large;  /* the body passed NET_MAX_BODY_BYTES: body is empty, answer 413 */
 	struct bytes body;
 };
 
@@ -86,15 +86,16 @@ struct net_config {
 	const char *tls_cert, *tls_key; /* PEM files, or NULL for plain */
 	size_t max_message_bytes;       /* default 1 MiB */
 	size_t max_conns;               /* default 10,000; more are told 503 and closed */
-	bool echo;             /* offer /echo */
-	bool deflate;          /* accept permessage-deflate: what comes may be compressed (inflated
-				* it is at most max_message_bytes), what we send never is */
-	bool behind_proxy;     /* trust X-Forwarded-For for the peer's address */
+	bool echo;                      /* offer /echo */
+	/* Accept permessage-deflate: what comes may be compressed (inflated it is at most
+	 * max_message_bytes); what we send never is. */
+	bool deflate;
+	bool behind_proxy; /* trust X-Forwarded-For for the peer's address */
 };
 
 CHECKED enum err net_open(const struct net_config *config, struct loop *loop,
-			  const struct net_events *events, void *ctx, char why[256],
-			  struct net **ret);
+                          const struct net_events *events, void *ctx, char why[256],
+                          struct net **ret);
 void net_free(struct net *net);
 AUTO_FREE(struct net, net_free)
 /* Until net_stop(). */
@@ -116,7 +117,7 @@ struct net_shared;
 struct net_shared *net_shared_new(struct bytes text);
 void net_shared_unref(struct net_shared *shared);
 CHECKED enum err net_send_shared(struct conn *conn, struct net_shared *shared,
-				 size_t max_queued_bytes);
+                                 size_t max_queued_bytes);
 size_t net_queued_bytes(const struct conn *conn);
 
 /* Sends the close frame after what is queued, shuts the writing side down, discards what
@@ -146,7 +147,7 @@ void net_stream_end(struct conn *conn);
 
 struct net_counts {
 	uint64_t accepted, refused_full, open_websockets, open_http, bytes_in, bytes_out,
-		messages_in, protocol_errors, peers_gone;
+	        messages_in, protocol_errors, peers_gone;
 };
 const struct net_counts *net_counts(const struct net *net);
 

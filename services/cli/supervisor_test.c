@@ -139,7 +139,7 @@ Test(supervisor, gives_up_when_a_child_refuses_its_settings)
 	cr_assert(supervisor_failed(supervisor));
 }
 
-static char directory[64];
+static char directory[] = "/tmp/supervisor_test.XXXXXX";
 
 static char *path_of(const char *name)
 {
@@ -172,7 +172,6 @@ Test(supervisor, stops_the_front_before_the_core)
 	char line[64] = "";
 	FILE *stream;
 
-	strcpy(directory, "/tmp/supervisor_test.XXXXXX");
 	cr_assert_not_null(mkdtemp(directory));
 	front = xasprintf("cd %s; trap 'sleep 0.3; echo front >>order; exit 0' TERM; "
 	                  ">front-ready; while :; do sleep 0.05; done",

@@ -9,7 +9,7 @@
 /* Unix sockets in config->directory, served by the loop itself. */
 CHECKED enum err bus_unix_open(struct loop *loop, const struct bus_config *config,
                                struct bus **ret);
-/* nng: tls+tcp with config->hosts; it would also serve a directory. */
+/* nng over mutual TLS, by config->hosts. */
 CHECKED enum err bus_nng_open(struct loop *loop, const struct bus_config *config, struct bus **ret);
 
 /* Ours alone: made so, or tightened to 0700. ERR_DENIED: somebody else's. ERR_IO. */

@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <netinet/in.h>
+#include <nng/nng.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* The bus between hosts: nng over tls+tcp, with certificates made here. */
+/* The bus between hosts: nng over tls+tcp, with certificates made here. Skipped with nng
+ * 1.5, which now and then waits for itself for ever at the end (bus_sockets.h). */
 
 static char directory[64], hosts[256];
 static struct loop *loop;
@@ -55,6 +57,8 @@ static int free_port(void)
 
 static void given(void)
 {
+	if (strncmp(nng_version(), "1.5.", 4) == 0)
+		cr_skip_test("nng %s does not close reliably", nng_version());
 	(void)snprintf(directory, sizeof directory, "/tmp/raeh-tls-XXXXXX");
 	cr_assert_not_null(mkdtemp(directory));
 	make_ca("ours");
@@ -70,7 +74,8 @@ static void done(void)
 	AUTO_MEM char *command = xasprintf("rm -rf %s", directory);
 
 	loop_free(loop);
-	cr_assert_eq(system(command), 0);
+	if (directory[0])
+		cr_assert_eq(system(command), 0);
 }
 
 TestSuite(bus_nng, .init = given, .fini = done);

@@ -1,6 +1,4 @@
 #include "common/bus_sockets.h"
-#include "common/bus_engines.h"
-#include "common/log.h"
 
 #include <nng/protocol/pubsub0/pub.h>
 #include <nng/protocol/pubsub0/sub.h>
@@ -9,12 +7,10 @@
 #include <nng/supplemental/tls/tls.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/un.h>
 
 #define QUEUE            8192 /* messages in nng's buffers: the most that it allows */
 #define RECONNECT_MIN_MS 20
 #define RECONNECT_MAX_MS 200
-#define HEAL_SOON_MS     50 /* after trouble, which seldom comes alone */
 #define HEADER_BYTES     64 /* RECVMAXSZ counts nng's header too */
 
 enum err bus_sockets_failed(struct bus_sockets *sockets, const char *what, const char *name,
@@ -56,17 +52,6 @@ static enum err make_url(struct bus_socket *socket)
 	AUTO_MEM char *host = NULL;
 	AUTO_MEM char *port = NULL;
 
-	if (!sockets->hosts) {
-		AUTO_MEM char *path = xasprintf("%s/%s.ipc", sockets->directory, socket->name);
-
-		if (strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
-			(void)snprintf(sockets->why, sizeof sockets->why, "%s: path too long",
-			               path);
-			return ERR_LIMIT;
-		}
-		socket->url = xasprintf("ipc://%s", path);
-		return OK;
-	}
 	if (!find_host(sockets->hosts, socket->name, &host, &port)) {
 		(void)snprintf(sockets->why, sizeof sockets->why, "%s is not in the hosts map",
 		               socket->name);
@@ -74,11 +59,6 @@ static enum err make_url(struct bus_socket *socket)
 	}
 	socket->url = xasprintf("tls+tcp://%s:%s", listens(socket) ? "0.0.0.0" : host, port);
 	return OK;
-}
-
-static const char *ipc_path(const struct bus_socket *socket)
-{
-	return socket->url + strlen("ipc://");
 }
 
 /* Both sides show a certificate of the installation's CA; a client also wants the server's
@@ -116,7 +96,8 @@ static int start_listening(struct bus_socket *socket)
 
 	if (rv != 0)
 		return rv;
-	if (socket->sockets->hosts && (rv = make_tls(socket, &tls)) == 0) {
+	rv = make_tls(socket, &tls);
+	if (rv == 0) {
 		rv = nng_listener_set_ptr(listener, NNG_OPT_TLS_CONFIG, tls);
 		nng_tls_config_free(tls);
 	}
@@ -137,7 +118,8 @@ static int start_dialling(struct bus_socket *socket)
 
 	if (rv != 0)
 		return rv;
-	if (socket->sockets->hosts && (rv = make_tls(socket, &tls)) == 0) {
+	rv = make_tls(socket, &tls);
+	if (rv == 0) {
 		rv = nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls);
 		nng_tls_config_free(tls);
 	}
@@ -222,7 +204,6 @@ void bus_socket_close(struct bus_socket *socket)
 		at = &(*at)->next;
 	*at = socket->next;
 	(void)nng_close(socket->nng); /* cannot fail: it is open */
-	bus_probe_stop(&socket->probe);
 	mem_free(socket->name);
 	mem_free(socket->url);
 	*socket = (struct bus_socket){ 0 };
@@ -230,50 +211,12 @@ void bus_socket_close(struct bus_socket *socket)
 
 /* ---- healing ---- */
 
-static void heal(void *self);
-
-static void heal_in(struct bus_sockets *sockets, int64_t delay_ms)
-{
-	timer_set(sockets->loop, &sockets->heal, delay_ms, heal, sockets);
-}
-
-static void listen_anew(struct bus_socket *socket)
-{
-	int rv;
-
-	if (socket->listener.id != 0)
-		(void)nng_listener_close(socket->listener); /* closed already is as good */
-	socket->listener.id = 0;
-	rv = start_listening(socket); /* when it fails, the next round tries again */
-	log_debug("bus-listener-healed", "name=%s result=\"%s\"", socket->name, nng_strerror(rv));
-}
-
 static void dial_anew(struct bus_socket *socket)
 {
 	if (socket->dialer.id != 0)
 		(void)nng_dialer_close(socket->dialer); /* closed already is as good */
 	socket->dialer.id = 0;
 	(void)start_dialling(socket); /* when it fails, the next round tries again */
-}
-
-static void on_probed(void *self, bool alive)
-{
-	struct bus_socket *socket = self;
-
-	if (alive)
-		return;
-	listen_anew(socket);
-	heal_in(socket->sockets, HEAL_SOON_MS);
-}
-
-static void heal_listener(struct bus_socket *socket)
-{
-	if (socket->listener.id == 0)
-		listen_anew(socket);
-	else if (!socket->sockets->hosts && !socket->probe.loop)
-		bus_probe_start(&socket->probe, socket->sockets->loop, ipc_path(socket),
-		                socket->kind == BUS_SERVER ? BUS_PROBE_AS_REQ : BUS_PROBE_AS_SUB,
-		                on_probed, socket);
 }
 
 /* Unknown counts as connected. */
@@ -300,13 +243,11 @@ static void heal(void *self)
 	struct bus_sockets *sockets = self;
 	nng_stat *stats = NULL;
 
-	heal_in(sockets, BUS_HEAL_MS);
+	timer_set(sockets->loop, &sockets->heal, BUS_HEAL_MS, heal, sockets);
 	if (nng_stats_get(&stats) != 0)
 		stats = NULL;
 	for (struct bus_socket *socket = sockets->first; socket; socket = socket->next) {
-		if (listens(socket))
-			heal_listener(socket);
-		else
+		if (!listens(socket))
 			heal_dialer(socket, stats);
 	}
 	if (stats)
@@ -315,28 +256,16 @@ static void heal(void *self)
 
 /* ---- the whole ---- */
 
-static char *copy(const char *text)
-{
-	return text ? xstrdup(text) : NULL;
-}
-
 enum err bus_sockets_init(struct bus_sockets *sockets, struct loop *loop,
                           const struct bus_config *config)
 {
-	enum err err = OK;
-
-	if (config->hosts ? !config->tls_ca || !config->tls_cert_key : !config->directory)
+	if (!config->hosts || !config->tls_ca || !config->tls_cert_key)
 		return ERR_MALFORMED;
-	if (!config->hosts)
-		err = bus_own_directory(config->directory);
-	if (err != OK)
-		return err;
 	*sockets = (struct bus_sockets){ .loop = loop };
-	sockets->directory = copy(config->directory);
-	sockets->tls_ca = copy(config->tls_ca);
-	sockets->tls_cert_key = copy(config->tls_cert_key);
-	sockets->hosts = copy(config->hosts);
-	heal_in(sockets, BUS_HEAL_MS);
+	sockets->tls_ca = xstrdup(config->tls_ca);
+	sockets->tls_cert_key = xstrdup(config->tls_cert_key);
+	sockets->hosts = xstrdup(config->hosts);
+	timer_set(loop, &sockets->heal, BUS_HEAL_MS, heal, sockets);
 	return OK;
 }
 
@@ -344,7 +273,6 @@ void bus_sockets_done(struct bus_sockets *sockets)
 {
 	MUST(!sockets->first);
 	timer_stop(sockets->loop, &sockets->heal);
-	mem_free(sockets->directory);
 	mem_free(sockets->tls_ca);
 	mem_free(sockets->tls_cert_key);
 	mem_free(sockets->hosts);

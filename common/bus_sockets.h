@@ -2,22 +2,22 @@
  * bus_sockets - the nng sockets of one process: addresses, TLS, and staying connected.
  *
  * The lower half of bus_nng: it knows names and connections, not what is said on them.
+ * A name's place is in the hosts map (name=host:port,…); both sides show a certificate
+ * of the installation's authority, and a server's bears the host's name.
  *
- *     directory: ipc://DIR/<name>.ipc              (0700, the file system's permissions)
- *     hosts:     tls+tcp://host:port, mutual TLS   (name=host:port,…)
+ * No nng callback runs our code. A dialer of nng 1.5.2 whose peer went away before it read
+ * the handshake never dials again: one that is without a connection for a whole round of
+ * BUS_HEAL_MS is replaced.
  *
- * No nng callback runs our code. What nng 1.5.2 does not survive by itself is healed by
- * a round every BUS_HEAL_MS:
- *   - an ipc listener whose peer went away in the middle of the handshake takes no
- *     connection any more: each is probed (bus_probe.h), and listens anew;
- *   - a dialer whose peer went away before it read the handshake never dials again: one
- *     that is without a connection for a whole round is replaced.
+ * Known of nng 1.5.2 (not seen in 1.10): a connection that ends while a part of a message
+ * has just been moved may stop nng's clean-up thread for ever. Then no connection is freed
+ * or dialled again, and bus_socket_close() does not return, nor does exit(). So this is
+ * not the bus within a host (bus_unix.c), and between hosts nng 1.10 is asked for.
  */
 #ifndef COMMON_BUS_SOCKETS_H
 #define COMMON_BUS_SOCKETS_H
 
 #include "common/bus.h"
-#include "common/bus_probe.h"
 
 #include <nng/nng.h>
 
@@ -39,19 +39,17 @@ struct bus_socket {
 	nng_listener listener; /* id 0: not listening */
 	nng_dialer dialer;     /* id 0: not dialling  */
 	bool was_alone;        /* a dialer that had no connection in the last round */
-	struct bus_probe probe;
 };
 
 struct bus_sockets {
 	struct loop *loop;
-	char *directory, *tls_ca, *tls_cert_key, *hosts;
+	char *tls_ca, *tls_cert_key, *hosts;
 	struct bus_socket *first;
 	struct timer heal;
 	char why[256];
 };
 
-/* ERR_MALFORMED: neither a directory nor all of TLS; ERR_DENIED: the directory is
- * somebody else's; ERR_IO. */
+/* ERR_MALFORMED: a part of TLS is missing. */
 CHECKED enum err bus_sockets_init(struct bus_sockets *sockets, struct loop *loop,
                                   const struct bus_config *config);
 /* Every socket is closed by then. */

@@ -44,6 +44,7 @@ struct rest {
 	unsigned n_replies;
 	ProtobufCMessage **replies;
 	char missing[BUS_NAME_MAX]; /* a service that did not answer */
+	struct buf pages;           /* JSON of the pages so far, without the last ']' */
 };
 
 static const struct {
@@ -53,6 +54,8 @@ static const struct {
 	[REST_ROUTER] = { &router__router_request__descriptor, &router__router_reply__descriptor },
 	[REST_PUBLISHER] = { &publisher__publisher_request__descriptor,
 			     &publisher__publisher_reply__descriptor },
+	[REST_PUBLISHER_PAGES] = { &publisher__publisher_request__descriptor,
+				   &publisher__publisher_reply__descriptor },
 	[REST_PUBLISHERS] = { &publisher__publisher_request__descriptor,
 			      &publisher__publisher_reply__descriptor },
 };
@@ -101,6 +104,7 @@ static void release(struct rest *rest)
 		wire_free(rest->replies[i]);
 	mem_free(rest->replies);
 	mem_free(rest->asked);
+	buf_free(&rest->pages);
 	wire_free(rest->request);
 	list_remove(&rest->link);
 	mem_free(rest->fault_detail);
@@ -190,6 +194,62 @@ static void merge_insights(struct rest *rest)
 	mem_free(items);
 }
 
+static void ask_service(struct rest *rest, struct bytes request);
+
+/* The elements of a list behind those of the pages before. */
+static void append_page(struct buf *pages, const ProtobufCMessage *list)
+{
+	char *json = json_of_message(list);
+	size_t len = strlen(json);
+
+	if (pages->len == 0)
+		buf_append(pages, "[", 1);
+	else if (len > 2)
+		buf_append(pages, ",", 1);
+	buf_append(pages, json + 1, len - 2);
+	mem_free(json);
+}
+
+static void answer_pages(struct rest *rest)
+{
+	struct conn *conn = TAKE(rest->conn);
+
+	rest->edge->metrics.requests_total++;
+	conn_set_user(conn, NULL);
+	buf_append(&rest->pages, "]", 2); /* with its zero */
+	json_respond(conn, rest->route->status, (const char *)rest->pages.data, "");
+	finish(rest);
+}
+
+/* A page of the session's insights has come: the next, or the answer. */
+static void take_page(struct rest *rest)
+{
+	Publisher__PublisherRequest *request = (Publisher__PublisherRequest *)rest->request;
+	Publisher__SessionInsights *command = request->session_insights;
+	const Publisher__InsightList *list =
+		((const Publisher__PublisherReply *)rest->replies[0])->insights;
+	struct buf buf = { 0 };
+
+	append_page(&rest->pages, &list->base);
+	if (list->n_items == 0 || command->has_limit) {
+		answer_pages(rest);
+		return;
+	}
+	if (rest->pages.len > REST_LIST_BYTES) {
+		refuse(rest, 413, "the list is too long for one answer: ask with limit and after",
+		       "");
+		return;
+	}
+	mem_free(command->after);
+	command->after = xstrdup(list->items[list->n_items - 1]->id);
+	wire_free(rest->replies[0]);
+	mem_free(TAKE(rest->replies));
+	mem_free(TAKE(rest->asked));
+	rest->n_replies = 0;
+	ask_service(rest, wire_pack(&buf, rest->request));
+	buf_free(&buf);
+}
+
 static void refuse_as_told(struct rest *rest, const Raeh__Error *error)
 {
 	char extra[64] = "";
@@ -228,7 +288,9 @@ static void conclude(struct rest *rest)
 			return;
 		}
 	}
-	if (rest->n_replies > 1)
+	if (rest->route->service == REST_PUBLISHER_PAGES)
+		take_page(rest);
+	else if (rest->n_replies > 1)
 		merge_insights(rest);
 	else
 		answer(rest, chosen(rest->replies[0], rest->route->result));

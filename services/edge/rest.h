@@ -12,8 +12,15 @@
 
 #define REST_SERVICE_MS  5000 /* deadline of a command                  */
 #define REST_PATH_PARAMS 2
+#define REST_LIST_BYTES  (64u * 1024 * 1024) /* of a list made of pages */
 
-enum rest_service { REST_AUTH, REST_ROUTER, REST_PUBLISHER /* by the session id */, REST_PUBLISHERS };
+enum rest_service {
+	REST_AUTH,
+	REST_ROUTER,
+	REST_PUBLISHER,       /* of the session whose id is in the path            */
+	REST_PUBLISHER_PAGES, /* the same, page after page: the list is whole      */
+	REST_PUBLISHERS,      /* every one: their lists become one                 */
+};
 
 struct rest_route {
 	const char *method, *path; /* "/v1/sessions/{id}/insights"           */

@@ -11,7 +11,7 @@ const struct rest_route rest_routes[] = {
 	{ "DELETE", "/v1/device-models/{id}", SCOPE_WRITE, REST_ROUTER, "delete_model", "done", 204 },
 	{ "GET", "/v1/sessions", SCOPE_READ, REST_ROUTER, "list_sessions", "sessions", 200 },
 	{ "GET", "/v1/sessions/{id}", SCOPE_READ, REST_PUBLISHER, "get_session", "session", 200 },
-	{ "GET", "/v1/sessions/{id}/insights", SCOPE_READ, REST_PUBLISHER, "session_insights",
+	{ "GET", "/v1/sessions/{id}/insights", SCOPE_READ, REST_PUBLISHER_PAGES, "session_insights",
 	  "insights", 200 },
 	{ "GET", "/v1/insights", SCOPE_READ, REST_PUBLISHERS, "list_insights", "insights", 200 },
 };

@@ -1,5 +1,6 @@
 #include "services/edge/uplink.h"
 
+#include "common/clock.h"
 #include "common/list.h"
 #include "common/log.h"
 #include "common/map.h"
@@ -248,6 +249,26 @@ static void hold_off(struct uplink *uplink)
 	timer_set(uplink->uplinks->deps.loop, &uplink->timer, HOLD_OFF_MS, send_now, uplink);
 }
 
+/* A session that its publisher will never take: its opening is refused for good, or cannot
+ * be read there before anything of it was taken. Sending it again would be for ever. */
+static bool is_hopeless(const struct stream *stream, const Publisher__Taken *taken)
+{
+	if (!taken->has_close_code || taken->next > 0)
+		return false;
+	return taken->close_code == 4001 || taken->close_code == 4004 ||
+	       (taken->close_code == 1013 && stream->acked == 0);
+}
+
+/* The refusal has closed the socket, and so the stream. */
+static void give_up(struct stream *stream)
+{
+	if (!stream->closing)
+		stream_close(stream, 1013, "its publisher refuses the session", clock_wall_ms());
+	log_warn("session-refused", "publisher=%s frames=%llu", stream->uplink->name,
+		 (unsigned long long)(stream->next - 2));
+	finish(stream);
+}
+
 static const struct part *part_of(const struct batch *batch, const struct uuid *session, size_t hint)
 {
 	if (hint < batch->n && uuid_equal(&batch->part[hint].session, session))
@@ -274,6 +295,10 @@ static void on_taken(struct batch *batch, const Publisher__Taken *taken, size_t 
 	if (taken->has_close_code)
 		refuse(stream, (int)taken->close_code,
 		       taken->close_reason ? taken->close_reason : "");
+	if (is_hopeless(stream, taken)) {
+		give_up(stream);
+		return;
+	}
 	if (taken->next < part->end) {
 		if (taken->next <= part->first && taken->next <= stream->acked)
 			hold_off(batch->uplink); /* nothing was taken: full, or it waits for a gap */

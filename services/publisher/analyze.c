@@ -164,8 +164,7 @@ int analyze_main(int argc, char **argv)
 	struct printer printer = { .options = &options };
 	struct recording_fault fault;
 	AUTO(recording_close) struct recording *recording = NULL;
-	bool named = argc > 1 && strcmp(argv[1], "analyze") == 0;
-	int status = read_options(argc - named, argv + named, &options);
+	int status = read_options(argc, argv, &options);
 
 	if (status >= 0)
 		return status;

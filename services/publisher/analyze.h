@@ -8,7 +8,7 @@
 #ifndef PUBLISHER_ANALYZE_H
 #define PUBLISHER_ANALYZE_H
 
-/* argv[0] is the program's name; an "analyze" as argv[1] is skipped. */
+/* argv[0] is the program's or the command's name. */
 int analyze_main(int argc, char **argv);
 
 #endif

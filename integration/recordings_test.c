@@ -189,7 +189,7 @@ Test(recordings, on_a_bicycle_the_heart_is_followed_and_not_the_legs)
 	cr_assert_leq(error, 8, "low resistance: %.2f bpm", error);
 }
 
-Test(recordings, a_rate_that_is_locked_to_the_gait_is_never_called_excellent)
+Test(recordings, a_rate_that_is_locked_to_the_gait_is_unfit)
 {
 	analyze("wrist_s1_walk", 1000, INSIGHT_HR, &answers);
 	load("wrist_s1_walk", "hr", &reference);
@@ -198,7 +198,7 @@ Test(recordings, a_rate_that_is_locked_to_the_gait_is_never_called_excellent)
 		double want = reference_at(&reference, answers.item[i].t_s);
 
 		if (isfinite(want) && fabs(answers.item[i].value - want) > 0.1 * want)
-			cr_assert_lt(answers.item[i].confidence, 0.8, "at %g s: %g for %g",
+			cr_assert_lt(answers.item[i].confidence, 0.5, "at %g s: %g for %g",
 			             answers.item[i].t_s, answers.item[i].value, want);
 	}
 }

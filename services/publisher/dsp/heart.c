@@ -3,6 +3,7 @@
 #include "services/publisher/dsp/belief.h"
 #include "services/publisher/dsp/cancel.h"
 #include "services/publisher/dsp/front.h"
+#include "services/publisher/dsp/gait.h"
 #include "services/publisher/dsp/motion.h"
 #include "services/publisher/dsp/ramp.h"
 #include "services/publisher/dsp/spectrum.h"
@@ -37,6 +38,10 @@
 #define CLEAR_NONE   0.05f /* share of the light's power at the rate: noise has 0.1 – 0.2 */
 #define CLEAR_FULL   0.35f
 #define DISPUTED     0.4f  /* taken off at rest where the beats say otherwise, or nothing */
+#define GAIT_LEVEL   0.05f /* of motion: below, there is no gait */
+#define GAIT_NONE    0.05f
+#define GAIT_FULL    0.5f
+#define GAIT_DOUBT   0.6f
 #define AGREE        0.05f /* of the rate */
 
 struct heart heart_new(void)
@@ -145,7 +150,16 @@ static float agreement(const struct heart_window *window, float bpm)
 	return window->beats_trust * expf(-fabsf(window->beats_bpm - bpm) / (AGREE * bpm));
 }
 
-/* Sure of the rate, which the light shows clearly, and at rest the beats agree. */
+/* 1: the arm moves at that rate, or at twice of it. */
+static float on_gait(const struct heart_window *window, float bpm, float level)
+{
+	if (window->axis[0] == NULL || level < GAIT_LEVEL)
+		return 0;
+	return ramp(gait_share(window->axis, window->count, bpm), GAIT_NONE, GAIT_FULL);
+}
+
+/* Sure of the rate, which the light shows clearly; at rest the beats agree, and in
+ * motion it is not the gait's. */
 static float quality(const struct heart *heart, const struct heart_window *window,
                      const float *light, float mode, float level)
 {
@@ -154,7 +168,8 @@ static float quality(const struct heart *heart, const struct heart_window *windo
 
 	return ramp(sure, SURE_NONE, SURE_FULL) *
 	       ramp(concentration(light, bpm), CLEAR_NONE, CLEAR_FULL) *
-	       (1 - DISPUTED * (1 - level) * (1 - agreement(window, bpm)));
+	       (1 - DISPUTED * (1 - level) * (1 - agreement(window, bpm))) *
+	       (1 - GAIT_DOUBT * on_gait(window, bpm, level));
 }
 
 struct heart_rate heart_update(struct heart *heart, const struct heart_window *window)

@@ -112,7 +112,10 @@ static void nothing(void *self)
 static void add(struct supervisor *supervisor, const char *directory, const char *label,
                 const char *const *words)
 {
-	struct child child = { .keep_fd = { -1, -1 }, .output_fd = -1, .log_fd = -1, .front = true };
+	struct child child = {
+		.keep_fd = {-1, -1},
+                  .output_fd = -1, .log_fd = -1, .front = true
+	};
 	size_t n = 0;
 
 	while (words[n])

@@ -87,7 +87,10 @@ static struct words edge_words(const struct up_settings *settings, int64_t slot,
 void stack_start(struct supervisor *supervisor, const struct up_settings *settings,
                  const char *directory, const int *listen_fds, struct stack_outputs outputs)
 {
-	struct child core = { .keep_fd = { -1, -1 }, .output_fd = -1, .log_fd = outputs.log_fd };
+	struct child core = {
+		.keep_fd = {-1, -1},
+                  .output_fd = -1, .log_fd = outputs.log_fd
+	};
 	struct words words = words_of("raeh-auth", settings);
 
 	add_number(&words, "--lease-ms", settings->lease_ms);
@@ -122,7 +125,10 @@ void stack_start_demo(struct supervisor *supervisor, const struct up_settings *s
                       const char *directory, const char *url, struct stack_outputs outputs)
 {
 	struct child child = {
-		.keep_fd = { -1, -1 }, .output_fd = outputs.feed_fd, .log_fd = outputs.log_fd, .front = true
+		.keep_fd = {-1, -1},
+		.output_fd = outputs.feed_fd,
+		.log_fd = outputs.log_fd,
+		.front = true
 	};
 	struct words words = { 0 };
 

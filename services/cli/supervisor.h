@@ -25,12 +25,12 @@
 enum child_state { CHILD_RUNNING, CHILD_WAITING, CHILD_STOPPED };
 
 struct child {
-	char *label;   /* "raeh-edge 0"                               */
-	char *program; /* path; its last part becomes argv[0]         */
-	char **argv;   /* ended by NULL, argv[0] included; all owned  */
+	char *label;    /* "raeh-edge 0"                               */
+	char *program;  /* path; its last part becomes argv[0]         */
+	char **argv;    /* ended by NULL, argv[0] included; all owned  */
 	int keep_fd[2]; /* inherited by the child, or -1              */
-	int output_fd; /* its standard output, or -1: ours            */
-	int log_fd;    /* its standard error, or -1: ours             */
+	int output_fd;  /* its standard output, or -1: ours            */
+	int log_fd;     /* its standard error, or -1: ours             */
 	bool front;
 	enum child_state state;
 	pid_t pid;

@@ -63,7 +63,10 @@ static bool becomes(bool (*condition)(void))
 
 static void add(const char *script, bool front)
 {
-	struct child child = { .keep_fd = { -1, -1 }, .output_fd = -1, .log_fd = -1, .front = front };
+	struct child child = {
+		.keep_fd = {-1, -1},
+                  .output_fd = -1, .log_fd = -1, .front = front
+	};
 
 	child.label = xstrdup(front ? "front" : "core");
 	child.program = xstrdup("/bin/sh");

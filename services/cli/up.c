@@ -158,8 +158,8 @@ static int prepare(struct up *up)
 	    installation_lock(up->settings.data, why) != OK ||
 	    listen_open(&up->settings.address, up->listen_fd, (size_t)up->settings.edges, why) !=
 	            OK ||
-	    (up->settings.admin && listen_open(&up->settings.admin_address,
-	                                       &up->listen_fd[UP_MAX_EDGES], 1, why) != OK))
+	    (up->settings.admin &&
+	     listen_open(&up->settings.admin_address, &up->listen_fd[UP_MAX_EDGES], 1, why) != OK))
 		return cli_fail("%s", why);
 	if (up->settings.demo) {
 		AUTO_MEM char *recording = demo_recording(up->directory);

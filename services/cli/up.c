@@ -206,6 +206,8 @@ int up_run(const struct command *self, int argc, char **argv)
 	int status = up_settings_load(self, argc, argv, NULL, &up.settings);
 	char why[256];
 
+	for (size_t i = 0; i < ARRAY_LEN(up.listen_fd); i++)
+		up.listen_fd[i] = -1;
 	if (status >= 0)
 		return status;
 	if (!up_settings_check(&up.settings, why))

@@ -26,7 +26,10 @@ SCHEDULES ?= 10000
 CPPFLAGS += -I. -I$(B)/proto -D_GNU_SOURCE -MMD -MP
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-format-truncation -Werror
 CFLAGS   += -std=gnu11 -g $(WARNINGS) -fno-omit-frame-pointer
-ifdef SAN
+ifdef FUZZ
+CFLAGS   += -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
+            -fprofile-instr-generate -fcoverage-mapping -Wno-error -Wno-unknown-warning-option
+else ifdef SAN
 CFLAGS   += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 else
 CFLAGS   += -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
@@ -95,6 +98,9 @@ $(B)/bin/integration/%: $(B)/integration/%.o $(every_service) $(B)/common.a $(B)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call archives,$(every_service)) $(LDLIBS)
 
+$(B)/%_fuzz: $(B)/%_fuzz.o $$(call service_archive,$$*) $(B)/common.a $(B)/proto.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(call archives,$(call service_archive,$*)) $(LDLIBS)
+
 # Its own net and analysis come before the archives, so theirs are not taken.
 $(B)/bin/integration/sim: $(simulated) $(every_service) $(B)/common.a $(B)/proto.a
 	@mkdir -p $(@D)
@@ -127,8 +133,23 @@ integration: $(node)
 $(node): integration/node/package-lock.json
 	@cd $(<D) && npm ci --no-audit --no-fund && touch node_modules/.package-lock.json
 
+# Each target for FUZZ_S seconds; then how much of the parsers was reached.
+fuzz:
+	@$(MAKE) --no-print-directory $(parallel) B=build/fuzz CC=clang FUZZ=1 run-fuzz
+run-fuzz: $(fuzzers:%.c=$(B)/%)
+	@integration/run-fuzz $(B) $(FUZZ_S) $(sort $^)
+fuzz-smoke:
+	@$(MAKE) --no-print-directory fuzz FUZZ_S=8
+
+# The simulation, then the faults that it must catch. SEED=1 SCHEDULES=1: one again.
+sim:
+	@$(MAKE) --no-print-directory $(parallel) $(B)/bin/integration/sim
+	@$(B)/bin/integration/sim --schedules $(SCHEDULES) --jobs $(shell nproc) \
+	  $(if $(SEED),--seed $(SEED))
+	@$(if $(SEED),,integration/sim/plant.py $(B))
+
 test: deps
-	@$(PYTHON) integration/run_tests.py unit integration lint
+	@$(PYTHON) integration/run_tests.py unit integration fuzz-smoke sim lint
 
 lint: compile_commands.json
 	@integration/lint $(sources)
@@ -143,6 +164,6 @@ compile_commands.json: Makefile $(proto_h)
 clean:
 	rm -rf build compile_commands.json integration/node/node_modules
 
-.PHONY: all deps run demo test unit run-unit integration fuzz sim bench lint fmt clean
+.PHONY: all deps run demo test unit run-unit integration fuzz run-fuzz fuzz-smoke sim bench lint fmt clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -58,6 +58,7 @@ static int run(struct process *process, const struct settings *set)
 		.max_conns = (size_t)set->max_conns,
 		.echo = set->echo,
 		.behind_proxy = set->behind_proxy,
+		.deflate = true,
 	};
 	AUTO(edge_free) struct edge *edge = edge_new(&edge_settings, process->loop, process->bus);
 	AUTO(net_free) struct net *net = NULL;

@@ -1,6 +1,7 @@
 #include "services/publisher/dsp/breath.h"
 
 #include "services/publisher/dsp/belief.h"
+#include "services/publisher/dsp/ramp.h"
 #include "services/publisher/dsp/spectrum.h"
 
 #include <math.h>
@@ -24,8 +25,9 @@
 #define AROUND        3    /* beats each side that a beat is compared with */
 #define FAR_INTERVAL  0.3f /* of the median: a missed or a false beat */
 #define FAR_HEIGHT    0.6f
-#define LEAST_BEATS   8    /* in the window: below, only the level speaks */
-#define LEVEL_ALONE   0.5f /* the quality's factor then */
+#define LEAST_BEATS   8      /* in the window: below, there is no pulse to breathe in */
+#define DEPTH_NONE    0.001f /* of the mean: rounding of a pulse that does not breathe */
+#define DEPTH_FULL    0.005f /* 4 ms of a beat, half a percent of its height */
 
 /* A value per beat. */
 struct points {
@@ -113,38 +115,84 @@ static float rate_at(size_t r)
 	return LEAST_PER_MIN + STEP_PER_MIN * (float)r;
 }
 
-/* Adds weight * P to S. */
-static void add_series(const float *series, size_t count, unsigned power_of_f, float most_per_min,
-                       float weight, float *salience)
+static float mean_of(const struct points *points)
 {
-	float power[BINS], total = 0;
+	float sum = 0;
 
-	spectrum_power(series, count, power, BINS);
-	for (size_t k = 0; k < BINS; k++) {
-		float per_min = (float)k * BIN_HZ * 60;
-
-		for (unsigned i = 0; i < power_of_f; i++)
-			power[k] *= per_min;
-		if (per_min >= LEAST_PER_MIN && per_min <= most_per_min)
-			total += power[k];
-	}
-	for (size_t r = 0; total > 0 && r < BREATH_RATES && rate_at(r) <= most_per_min; r++)
-		salience[r] += weight / total * spectrum_at(power, BINS, rate_at(r) / 60 / BIN_HZ);
+	for (size_t i = 0; i < points->count; i++)
+		sum += points->value[i];
+	return points->count > 0 ? sum / (float)points->count : 0;
 }
 
-/* L over the grid of rates; false when there is nothing to see. */
-static bool likelihood(const float *salience, float *ret)
+static bool in_band(size_t k, float most_per_min)
+{
+	float per_min = (float)k * BIN_HZ * 60;
+
+	return per_min >= LEAST_PER_MIN && per_min <= most_per_min;
+}
+
+/* sd of the part of a series that is in the band, from its spectrum: a Hann window
+ * keeps 3/8 of the power, and half of SPECTRUM_N bins share it. */
+static float sd_in_band(const float *power, size_t count, float most_per_min)
+{
+	float sum = 0;
+
+	for (size_t k = 0; k < BINS; k++)
+		sum += in_band(k, most_per_min) ? power[k] : 0;
+	return sqrtf(sum / (0.375f * (float)count * SPECTRUM_N / 2));
+}
+
+/* What a series is measured by: its share of f's power, its weight, and the size that
+ * half a percent is of. */
+struct measure {
+	unsigned power_of_f;
+	float weight, size;
+};
+
+/* Adds weight * P to S, in so far as the series varies at all; that is returned. */
+static float add_series(const float *series, size_t count, const struct measure *measure,
+                        float most_per_min, float *salience)
+{
+	float power[BINS], total = 0, depth = 0;
+
+	spectrum_power(series, count, power, BINS);
+	if (measure->size > 0)
+		depth = ramp(sd_in_band(power, count, most_per_min) / measure->size, DEPTH_NONE,
+		             DEPTH_FULL);
+	for (size_t k = 0; k < BINS; k++) {
+		for (unsigned i = 0; i < measure->power_of_f; i++)
+			power[k] *= (float)k;
+		total += in_band(k, most_per_min) ? power[k] : 0;
+	}
+	for (size_t r = 0; total > 0 && r < BREATH_RATES && rate_at(r) <= most_per_min; r++)
+		salience[r] += depth * measure->weight / total *
+		               spectrum_at(power, BINS, rate_at(r) / 60 / BIN_HZ);
+	return depth;
+}
+
+/* The same for a value per beat. */
+static float add_points(const struct points *points, size_t count, double end_s, float most_per_min,
+                        float *salience)
+{
+	const struct measure measure = { 1, 1, mean_of(points) };
+	float even[COUNT];
+
+	spread(points, count, end_s, even);
+	return add_series(even, count, &measure, most_per_min, salience);
+}
+
+/* L over the grid of rates; where nothing varies, the prior alone. */
+static void likelihood(const float *salience, float *ret)
 {
 	float most = 0;
 
 	for (size_t r = 0; r < BREATH_RATES; r++)
 		most = fmaxf(most, salience[r]);
-	for (size_t r = 0; most > 0 && r < BREATH_RATES; r++) {
+	for (size_t r = 0; r < BREATH_RATES; r++) {
 		float z = logf(rate_at(r) / PRIOR_PER_MIN) / PRIOR_SD;
 
-		ret[r] = (salience[r] / most + FLOOR) * expf(-0.5f * z * z);
+		ret[r] = ((most > 0 ? salience[r] / most : 0) + FLOOR) * expf(-0.5f * z * z);
 	}
-	return most > 0;
 }
 
 struct breath breath_new(void)
@@ -155,38 +203,38 @@ struct breath breath_new(void)
 	return breath;
 }
 
-static struct breath_rate answer(const struct breath *breath, bool has_beats)
+static struct breath_rate answer(const struct breath *breath, float deepest)
 {
 	float width = MODE_PER_MIN / STEP_PER_MIN;
 	float mode = belief_mode(breath->belief, BREATH_RATES, (size_t)width);
 
 	return (struct breath_rate){
 		.per_min = LEAST_PER_MIN + STEP_PER_MIN * mode,
-		.quality = belief_mass(breath->belief, BREATH_RATES, mode, width) *
-		           (has_beats ? 1 : LEVEL_ALONE),
+		.quality = belief_mass(breath->belief, BREATH_RATES, mode, width) * deepest,
 	};
 }
 
 struct breath_rate breath_update(struct breath *breath, const struct beats *beats,
                                  const float *level, size_t seconds, double end_s, float heart_bpm)
 {
-	float even[COUNT], salience[BREATH_RATES] = { 0 }, chance[BREATH_RATES];
+	float salience[BREATH_RATES] = { 0 }, chance[BREATH_RATES];
 	float most_per_min = heart_bpm > 0 ? fminf(MOST_PER_MIN, heart_bpm / 2) : MOST_PER_MIN;
 	size_t count = seconds * BREATH_HZ;
 	struct points height, interval;
 	bool has_beats;
+	float deepest, pulse;
 
 	clean_series(beats, end_s - (double)seconds, &height, &interval);
 	has_beats = height.count >= LEAST_BEATS;
-	add_series(level, count, 2, most_per_min, LEVEL_WEIGHT, salience);
+	pulse = has_beats ? mean_of(&height) : 0;
+	deepest = add_series(level, count, &(struct measure){ 2, LEVEL_WEIGHT, pulse },
+	                     most_per_min, salience);
 	if (has_beats) {
-		spread(&height, count, end_s, even);
-		add_series(even, count, 1, most_per_min, 1, salience);
-		spread(&interval, count, end_s, even);
-		add_series(even, count, 1, most_per_min, 1, salience);
+		deepest = fmaxf(deepest, add_points(&height, count, end_s, most_per_min, salience));
+		deepest =
+		        fmaxf(deepest, add_points(&interval, count, end_s, most_per_min, salience));
 	}
-	if (!likelihood(salience, chance))
-		return (struct breath_rate){ 0 };
+	likelihood(salience, chance);
 	belief_update(breath->belief, BREATH_RATES, MOVE_PER_MIN / STEP_PER_MIN, RESTART, chance);
-	return answer(breath, has_beats);
+	return answer(breath, deepest);
 }

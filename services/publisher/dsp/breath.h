@@ -14,7 +14,8 @@
  *
  * with a broad bell over log r (sd 0.7) around 15 a minute as the prior, and a belief
  * (belief.h) over r = 4, 4.5, … 50 a minute. The quality is the belief's mass within
- * 2 a minute of its mode.
+ * 2 a minute of its mode, times the depth of the deepest series: where none varies by
+ * half a percent, there is no breath to see.
  *
  * Sources: the series, Karlen et al., IEEE TBME 2013 and Charlton et al., IEEE Rev.
  * Biomed. Eng. 2018; that they are fused as a belief over time is ours.

@@ -4,7 +4,8 @@
 #include <string.h>
 
 #define HIGHPASS_HZ   0.4   /* below 30 bpm; breathing (0.1 – 0.5 Hz) is mostly gone */
-#define STEEP_KEEP    0.95f /* a second: the sign rests on the last 20 s or so */
+#define SIGN_KEEP     0.95f /* a second: the sign rests on the last 20 s or so */
+#define SIGN_SAMPLES  (4 * FRONT_HZ)
 #define LEVEL_SAMPLES (FRONT_HZ / 4)
 
 struct pulse pulse_new(void)
@@ -17,20 +18,30 @@ static void shift(float *series, size_t count, size_t by)
 	memmove(series, series + by, (count - by) * sizeof(*series));
 }
 
-static void watch_slope(struct pulse *pulse)
+/* Of a wave without a mean, from its sums of squares and cubes. */
+static float skewness(float square, float cube, float count)
 {
-	const float *x = pulse->wave;
-	float square = 0, cube = 0;
+	float mean = square / count;
 
-	for (size_t j = PULSE_WAVE - FRONT_HZ; j < PULSE_WAVE; j++) {
+	return mean > 0 ? cube / count / (mean * sqrtf(mean)) : 0;
+}
+
+static void watch_sign(struct pulse *pulse)
+{
+	const float *x = pulse->wave + PULSE_WAVE - SIGN_SAMPLES;
+	float square = 0, cube = 0, slope_square = 0, slope_cube = 0;
+
+	for (size_t j = 1; j < SIGN_SAMPLES; j++) {
 		float d = x[j] - x[j - 1];
 
-		square += d * d;
-		cube += d * d * d;
+		square += x[j] * x[j];
+		cube += x[j] * x[j] * x[j];
+		slope_square += d * d;
+		slope_cube += d * d * d;
 	}
-	pulse->steepness *= STEEP_KEEP;
-	if (square > 0)
-		pulse->steepness += cube / (square * sqrtf(square));
+	pulse->upright *= SIGN_KEEP;
+	pulse->upright += skewness(square, cube, SIGN_SAMPLES) +
+	                  skewness(slope_square, slope_cube, SIGN_SAMPLES);
 }
 
 void pulse_second(struct pulse *pulse, const float *sample, uint32_t valid, double reference)
@@ -54,12 +65,12 @@ void pulse_second(struct pulse *pulse, const float *sample, uint32_t valid, doub
 	}
 	pulse->dc[PULSE_WAVE_S - 1] = (float)(reference + sum / FRONT_HZ);
 	pulse->valid[PULSE_LEVEL_S - 1] = valid;
-	watch_slope(pulse);
+	watch_sign(pulse);
 }
 
 float pulse_sign(const struct pulse *pulse)
 {
-	return pulse->steepness < 0 ? -1 : 1;
+	return pulse->upright < 0 ? -1 : 1;
 }
 
 const float *pulse_wave(const struct pulse *pulse, size_t seconds)

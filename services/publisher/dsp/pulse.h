@@ -6,9 +6,10 @@
  *   dc      means of a second in declared units: oximetry     PULSE_WAVE_S seconds
  *   valid   which samples rest on samples, a word a second    PULSE_LEVEL_S seconds
  *
- * The wave's sign is not given: raw reflected light falls when blood comes. Blood
- * rushes in faster than it runs off, so the steeper slope tells: with d the
- * differences of the wave, sum d^3 > 0 when more blood is up.
+ * The wave's sign is not given: raw reflected light falls when blood comes. Two things
+ * tell: blood rushes in faster than it runs off (its differences are skewed upwards), and
+ * the crest is narrower than the trough (the wave itself is). Their sum was right where
+ * one of them alone was wrong.
  */
 #ifndef PUBLISHER_DSP_PULSE_H
 #define PUBLISHER_DSP_PULSE_H
@@ -28,8 +29,8 @@ struct pulse {
 	float level[PULSE_LEVEL];
 	float dc[PULSE_WAVE_S];
 	uint32_t valid[PULSE_LEVEL_S];
-	float steepness; /* running sum of d^3 / (sum d^2)^1.5 */
-	float trust;     /* in its beats, over the last BREATH_WINDOW_S or so; 0..1 */
+	float upright; /* running sum of both skewnesses */
+	float trust;   /* in its beats, over the last BREATH_WINDOW_S or so; 0..1 */
 	struct beats beats;
 };
 

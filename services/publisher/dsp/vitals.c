@@ -187,7 +187,7 @@ static void on_breath(struct vitals *vitals, const struct sink *sink)
 	                     pulse->level + PULSE_LEVEL - seconds * BREATH_HZ, seconds,
 	                     (double)vitals->second, vitals->heart_bpm);
 	trust = rate.quality * pulse_trust(vitals, pulse);
-	if (rate.per_min > 0)
+	if (vitals->heart_bpm > 0)
 		answer(sink, VITAL_RR,
 		       (float[]){ rate.per_min, confidence(vitals, BREATH_WINDOW_S, fill, trust) });
 }

@@ -65,14 +65,16 @@ def tls(stack):
     return {"ssl": ssl.create_default_context(cafile=stack.ca)} if stack.ca else {}
 
 
-def connect(stack, path, key=None, headers=None, max_size=2**20, **query):
-    """A WebSocket; the key goes into the query, as a browser would send it."""
+def connect(stack, path, key=None, headers=None, sock=None, **query):
+    """A WebSocket; the key goes into the query, as a browser would send it. sock: over this
+    connection."""
     if key:
         query["api_key"] = key.key
     kwargs = {_HEADERS: headers} if headers else {}
-    return websockets.connect(f"{stack.ws_url}{path}?{urlencode(query)}", max_size=max_size,
-                              open_timeout=ANSWER_S, ping_interval=None, close_timeout=5,
-                              **kwargs, **tls(stack))
+    if sock:
+        kwargs["sock"] = sock
+    return websockets.connect(f"{stack.ws_url}{path}?{urlencode(query)}", open_timeout=ANSWER_S,
+                              ping_interval=None, close_timeout=5, **kwargs, **tls(stack))
 
 
 def ingest(stack, key, model, device="watch-1", **query):

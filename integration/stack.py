@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(os.environ.get("RAEH_BIN", ROOT / "build/san/bin"))
 RECORDINGS = ROOT / "integration/recordings"
@@ -147,6 +149,17 @@ class Stack:
         assert not left, f"left running: {left}"
         self.process = None
         return status
+
+    def is_ready(self):
+        """Does /readyz say so? Over a connection of its own, so any edge may answer."""
+        try:
+            return httpx.get(self.url + "/readyz", trust_env=False, timeout=5,
+                             verify=self.ca or True).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def wait_ready(self):
+        until("/readyz answers 200", self.is_ready, 20)
 
     def restart(self):
         self.stop()

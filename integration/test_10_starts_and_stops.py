@@ -90,14 +90,7 @@ def test_a_process_that_dies_is_started_again_within_half_a_second(stack):
         after = stack.wait_restarted(name, before)
         assert time.monotonic() - killed_at < 0.5, name
         assert after != before
-        until("ready again", lambda: ready(stack))
-
-
-def ready(stack):
-    try:
-        return httpx.get(stack.url + "/readyz", trust_env=False, timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
+        stack.wait_ready()
 
 
 def test_no_connection_is_refused_while_the_only_edge_restarts():
@@ -114,7 +107,7 @@ def test_no_connection_is_refused_while_the_only_edge_restarts():
         asker.start()
         for _ in range(3):
             stack.wait_restarted("edge-0", stack.kill("edge-0"))
-        until("ready again", lambda: ready(stack))
+        stack.wait_ready()
         done.set()
         asker.join(20)
         assert not asker.is_alive() and len(answers) > 3

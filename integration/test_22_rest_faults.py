@@ -1,16 +1,15 @@
 """Every refusal of the REST layer: status, sentence, headers, problem document."""
+import asyncio
 import json
-import signal
 import os
+import signal
 import socket
 import time
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 
 from client import PPG, make_model, rest, stream
-from stack import until
 
 STACK = {"edges": 1, "publishers": 2}
 
@@ -122,7 +121,6 @@ def test_a_parameter_of_tomorrow_is_ignored(http):
 
 
 def test_a_bad_limit_of_a_sessions_insights_is_refused(stack, key, model, http):
-    import asyncio
     session = asyncio.run(stream(stack, key, model, 1))
     problem(http.get(f"/v1/sessions/{session}/insights?limit=0"), 400, "limit")
     problem(http.get(f"/v1/sessions/{session}/insights?type=x"), 400, "type")
@@ -228,7 +226,6 @@ def test_a_name_is_taken_once_in_an_account(stack, http):
 
 
 def test_a_device_model_that_a_device_refers_to_stays(stack, key, http):
-    import asyncio
     model = make_model(stack, key)
     asyncio.run(stream(stack, key, model, 0.2))
     problem(http.delete(f"/v1/device-models/{model['id']}"), 409, "device")
@@ -364,7 +361,7 @@ def test_a_service_that_does_not_answer_is_unavailable(stack, http, name, method
         assert http.get("/healthz").status_code == 200
     finally:
         os.kill(pid, signal.SIGCONT)
-    until("it answers again", lambda: http.request("GET", "/readyz").status_code == 200)
+    stack.wait_ready()
     assert http.get("/v1/sessions").status_code == 200
 
 
@@ -382,7 +379,7 @@ def test_without_auth_an_unknown_key_waits_and_a_known_one_goes_on(stack, key, h
         problem(http.get("/readyz"), 503, "auth")
     finally:
         os.kill(pid, signal.SIGCONT)
-    until("it answers again", lambda: http.get("/readyz").status_code == 200)
+    stack.wait_ready()
 
 
 def test_no_refusal_repeats_the_key(stack, key):

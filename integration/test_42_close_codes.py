@@ -11,7 +11,7 @@ import pytest
 
 from client import (PPG, close_of, closed, closed_session, connect, frame, frames, ingest,
                     make_model, receive, rest, session_of, subscribe)
-from stack import Stack, until
+from stack import Stack
 
 STACK = {"edges": 2, "args": ["--idle-timeout-s", "2", "--echo"]}
 NOBODY = "018f0000-0000-7000-8000-000000000000"
@@ -219,7 +219,7 @@ async def test_1013_while_auth_is_away(stack, key):
         assert code == 1013 and reason
     finally:
         os.kill(pid, signal.SIGCONT)
-    until("auth is back", lambda: rest(stack).get("/readyz").status_code == 200)
+    stack.wait_ready()
     async with subscribe(stack, fresh) as app:
         assert await receive(app) == {"status": "subscribed"}
 

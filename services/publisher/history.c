@@ -201,8 +201,7 @@ static void add_last_insights(struct history *history, const struct session *ses
 		struct key key;
 
 		outbox_x_key(&key, &session->name, number);
-		if (number > 0 && number <= *history->committed &&
-		    store_get(history->store, key_bytes(&key), &row) == OK &&
+		if (number > 0 && store_get(history->store, key_bytes(&key), &row) == OK &&
 		    row.len >= OUTBOX_X_HEAD)
 			message = wire_unpack(
 			        &publisher__insight__descriptor,
@@ -240,7 +239,7 @@ static void answer_detail(struct history *history, struct bus_call *call,
 	(void)wire_pack(&packed, &reply.base);
 	for (size_t i = 0; i < detail.n_last_insights; i++)
 		wire_free(&last[i]->base);
-	answer(call, &packed);
+	turns_answer_read(history->turns, call, &packed);
 }
 
 void history_get_session(struct history *history, const struct asker *asker, struct bus_call *call,

@@ -15,6 +15,7 @@
 #include "common/bus.h"
 #include "services/publisher/outbox.h"
 #include "services/publisher/publisher_metrics.h"
+#include "services/publisher/publisher_turns.h"
 #include "services/publisher/session_table.h"
 
 #define HISTORY_SLICE       500
@@ -30,7 +31,7 @@ struct history {
 	struct store *store;
 	struct session_table *table;
 	struct publisher_metrics *metrics;
-	const uint64_t *committed; /* insights numbered above are not durable yet */
+	struct turns *turns; /* what they have committed is durable and may be shown */
 	unsigned number, publishers;
 
 	struct list jobs;

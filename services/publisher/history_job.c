@@ -122,7 +122,7 @@ static void take_of_session(struct history_job *job, const struct history_scan *
 	int64_t ts;
 
 	if (scan->value.len < OUTBOX_X_HEAD || p[0] >= INSIGHT_TYPES || !job->wanted[p[0]] ||
-	    number > *job->history->committed)
+	    number > job->history->turns->committed)
 		return;
 	ts = (int64_t)key_read_u64(p + 1);
 	if (ts >= job->from_ms && ts <= job->to_ms)
@@ -151,7 +151,7 @@ static void take_of_account(struct history_job *job, const struct history_scan *
 	struct key key;
 
 	memcpy(&id, id_in(scan).data, sizeof id);
-	if (scan->value.len != OUTBOX_I_BYTES || outbox_number(&id) > *job->history->committed ||
+	if (scan->value.len != OUTBOX_I_BYTES || outbox_number(&id) > job->history->turns->committed ||
 	    (job->device_id && key_read_u64(p + 18) != job->device_tag))
 		return;
 	name.partition = (uint16_t)(p[0] << 8 | p[1]);

@@ -249,6 +249,37 @@ Test(history, shows_nothing_that_is_not_yet_durable)
 	rig_free(rig);
 }
 
+Test(history, tells_of_a_session_only_when_what_it_tells_is_durable)
+{
+	struct rig *rig = rig_new(100);
+	struct rig_session session = rig_session(rig, 5);
+	uint8_t bytes[2][RIG_FRAME_BYTES];
+	ProtobufCBinaryData frames[2] = { { RIG_FRAME_BYTES, bytes[0] },
+		                          { RIG_FRAME_BYTES, bytes[1] } };
+	Publisher__PublisherReply *reply;
+	struct rig_call *call;
+	char text[UUID_TEXT];
+
+	uuid_text(&session.id, text);
+	rig_frame(T0, 0, bytes[0]);
+	rig_frame(T0 + 1000, 0, bytes[1]);
+	rig_open(rig, &session);
+	call = rig_send_runs(
+	        rig,
+	        &(struct rig_run){
+	                .session = &session, .first = 1, .n_frames = 2, .frames = frames },
+	        1);
+	reply = rig_get(rig, &rig->account, NULL, text);
+	cr_assert_eq(reply->session->frames, 2);
+	cr_assert_eq(reply->session->n_last_insights, 1);
+	wire_free(&reply->base);
+	reply = rig_insights(rig, &session, NULL);
+	cr_assert_eq(reply->insights->n_items, 1, "its frames were shown, its insight was not");
+	wire_free(&reply->base);
+	wire_free(&rig_reply(call)->base);
+	rig_free(rig);
+}
+
 Test(history, reads_a_long_session_in_slices_and_in_pages)
 {
 	struct rig *rig = rig_new(0);

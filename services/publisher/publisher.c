@@ -222,7 +222,7 @@ static void init_parts(struct publisher *publisher)
 		.store = deps->store,
 		.table = &publisher->table,
 		.metrics = &publisher->metrics,
-		.committed = &publisher->turns.committed,
+		.turns = &publisher->turns,
 		.number = deps->number,
 		.publishers = deps->publishers,
 	};

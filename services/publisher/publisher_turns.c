@@ -151,6 +151,16 @@ void turns_answer(struct turns *turns, struct bus_call *call, struct buf *reply)
 	*reply = (struct buf){ 0 };
 }
 
+void turns_answer_read(struct turns *turns, struct bus_call *call, struct buf *reply)
+{
+	if (turns->turn || !list_empty(&turns->waiting)) {
+		turns_answer(turns, call, reply);
+		return;
+	}
+	bus_reply(call, BYTES(reply->data, reply->len));
+	buf_free(reply);
+}
+
 /* ---- life ---- */
 
 void turns_init(struct turns *turns, const char *name)

@@ -41,6 +41,9 @@ void turns_done(struct turns *turns);
 /* Answers the call after the sync of this turn. Takes the reply's bytes. */
 void turns_answer(struct turns *turns, struct bus_call *call, struct buf *reply);
 
+/* The same for an answer that shows what others have written: at once when all is durable. */
+void turns_answer_read(struct turns *turns, struct bus_call *call, struct buf *reply);
+
 /* Broadcasts which insight is the newest. */
 void turns_heartbeat(struct turns *turns);
 

@@ -91,6 +91,8 @@ struct fleet {
 	struct world *world;
 	struct check *check;
 	bool verbose, ending, healing;
+	int64_t slow_ms; /* journals that are slow and sometimes answer conflict; 0: they are not */
+	unsigned conflict_every;
 	struct node *auth_node, *router_node, *admin;
 	struct auth *auth;
 	struct hasher *hasher;
@@ -142,6 +144,8 @@ static void start_auth(struct node *node, void *ctx)
 	memcpy(deps.bus_secret, bus_secret, sizeof bus_secret);
 	memcpy(deps.digest_secret, digest_secret, sizeof digest_secret);
 	MUST(auth_new(&deps, &fleet->auth) == OK);
+	if (fleet->slow_ms > 0)
+		journal_set_faults(auth_journal(fleet->auth), fleet->slow_ms, fleet->conflict_every);
 }
 
 static void stop_auth(struct node *node, void *ctx)
@@ -165,6 +169,8 @@ static void start_router(struct node *node, void *ctx)
 	};
 
 	MUST(router_new(&deps, &fleet->router) == OK);
+	if (fleet->slow_ms > 0)
+		router_set_faults(fleet->router, fleet->slow_ms, fleet->conflict_every);
 }
 
 static void stop_router(struct node *node, void *ctx)
@@ -913,6 +919,10 @@ struct fleet_result fleet_play(uint64_t seed, bool verbose)
 	network.repeated = (unsigned)world_random(fleet->world, 100);
 	network.late = (unsigned)world_random(fleet->world, 30);
 	world_set_network(fleet->world, &network);
+	if (world_chance(fleet->world, 300)) {
+		fleet->slow_ms = 1 + (int64_t)world_random(fleet->world, 60);
+		fleet->conflict_every = (unsigned)world_random(fleet->world, 6) + 2;
+	}
 	fleet->check = check_new();
 	world_set_taps(fleet->world, &(struct world_taps){ on_published, on_replied, fleet });
 	build(fleet);

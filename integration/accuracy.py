@@ -159,15 +159,14 @@ def print_tables(results):
 
 def draw(results, folder):
     import matplotlib
-    matplotlib.use("svg")
-    matplotlib.rcParams.update({"font.size": 8, "svg.hashsalt": "raeh", "svg.fonttype": "none",
-                                "path.simplify_threshold": 1.0})
+    matplotlib.use("agg")
+    matplotlib.rcParams.update({"font.size": 8, "savefig.dpi": 90})
     from matplotlib import pyplot
     os.makedirs(folder, exist_ok=True)
 
     def save(figure, name):
         figure.tight_layout()
-        figure.savefig(os.path.join(folder, name + ".svg"), metadata={"Date": None})
+        figure.savefig(os.path.join(folder, name + ".png"), metadata={"Software": None})
         pyplot.close(figure)
 
     for kind in sorted({kind for kind, _ in results}):

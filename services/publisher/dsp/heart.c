@@ -33,15 +33,15 @@
 #define DRAW         0.7f  /* share of the beats' rate in the answer, at full trust */
 #define MODE_MEAN    4     /* bpm each side that belong to one peak of the belief */
 #define SURE_WIDTH   2.0f  /* bpm either side of the mode */
+#define SURE_ACTIVE  3.0f  /* bpm more in motion, where the belief is spread by MOVE_ACTIVE */
 #define SURE_NONE    0.1f  /* belief within that: nothing is known … */
 #define SURE_FULL    0.6f  /* … a steady rate seen several times; it spreads by MOVE_REST */
-#define CLEAR_NONE   0.05f /* share of the light's power at the rate: noise has 0.1 – 0.2 */
-#define CLEAR_FULL   0.35f
+#define CLEAR_FULL   0.3f  /* share of the light's power at the rate and its double */
 #define DISPUTED     0.4f  /* taken off at rest where the beats say otherwise, or nothing */
 #define GAIT_LEVEL   0.05f /* of motion: below, there is no gait */
 #define GAIT_NONE    0.05f
 #define GAIT_FULL    0.5f
-#define GAIT_DOUBT   0.6f
+#define GAIT_DOUBT   0.5f
 #define AGREE        0.05f /* of the rate */
 
 struct heart heart_new(void)
@@ -164,10 +164,10 @@ static float quality(const struct heart *heart, const struct heart_window *windo
                      const float *light, float mode, float level)
 {
 	float bpm = HEART_MIN_BPM + mode;
-	float sure = belief_mass(heart->belief, HEART_RATES, mode, SURE_WIDTH);
+	float sure =
+	        belief_mass(heart->belief, HEART_RATES, mode, SURE_WIDTH + SURE_ACTIVE * level);
 
-	return ramp(sure, SURE_NONE, SURE_FULL) *
-	       ramp(concentration(light, bpm), CLEAR_NONE, CLEAR_FULL) *
+	return ramp(sure, SURE_NONE, SURE_FULL) * ramp(concentration(light, bpm), 0, CLEAR_FULL) *
 	       (1 - DISPUTED * (1 - level) * (1 - agreement(window, bpm))) *
 	       (1 - GAIT_DOUBT * on_gait(window, bpm, level));
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 struct http_call {
+	struct list link;
 	struct web *web;
 	http_fn *fn;
 	void *ctx;
@@ -29,16 +30,10 @@ static void fail(struct http_call *call, const char *why)
 	(void)snprintf(call->why, sizeof call->why, "%s", why);
 }
 
-static void finish(struct http_call *call)
+static void call_free(struct http_call *call)
 {
-	struct http_answer answer = { .status = call->status };
-
 	timer_stop(call->web->loop, &call->timer);
-	buf_append(&call->answer, "", 1);
-	answer.body = BYTES(call->answer.data, call->answer.len - 1);
-	if (call->status == 0)
-		(void)snprintf(answer.why, sizeof answer.why, "%.50s: %s", call->host, call->why);
-	call->fn(call->ctx, &answer);
+	list_remove(&call->link);
 	buf_free(&call->answer);
 	if (call->key)
 		explicit_bzero(call->key, strlen(call->key));
@@ -46,6 +41,26 @@ static void finish(struct http_call *call)
 	mem_free(call->body);
 	mem_free(call->host);
 	mem_free(call);
+}
+
+void http_forget_all(struct web *web)
+{
+	struct list *link;
+
+	while ((link = list_first(&web->calls)) != NULL)
+		call_free(LIST_OWNER(link, struct http_call, link));
+}
+
+static void finish(struct http_call *call)
+{
+	struct http_answer answer = { .status = call->status };
+
+	buf_append(&call->answer, "", 1);
+	answer.body = BYTES(call->answer.data, call->answer.len - 1);
+	if (call->status == 0)
+		(void)snprintf(answer.why, sizeof answer.why, "%.50s: %s", call->host, call->why);
+	call->fn(call->ctx, &answer);
+	call_free(call);
 }
 
 /* libwebsockets has no more to do with it: answer from a turn of its own, since we may be
@@ -172,6 +187,7 @@ void http_call(struct web *web, const struct http_request *request, http_fn *fn,
 	struct lws_client_connect_info info = web_connect_info(web, request->url, path, host);
 
 	call->web = web;
+	list_append(&web->calls, &call->link);
 	call->url = *request->url;
 	call->verify = !request->unverified;
 	call->fn = fn;

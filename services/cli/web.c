@@ -52,6 +52,7 @@ struct web *web_new(struct loop *loop, const char *ca_file)
 	(void)signal(SIGPIPE, SIG_IGN);
 	lws_set_log_level(LLL_ERR | LLL_WARN, on_lws_log);
 	web->loop = loop;
+	list_init(&web->calls);
 	info.port = CONTEXT_PORT_NO_LISTEN;
 	info.protocols = protocols;
 	info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
@@ -74,6 +75,7 @@ void web_free(struct web *web)
 		return;
 	if (web->context)
 		lws_context_destroy(web->context);
+	http_forget_all(web);
 	mem_free(web);
 }
 

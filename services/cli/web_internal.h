@@ -4,6 +4,7 @@
 #ifndef CLI_WEB_INTERNAL_H
 #define CLI_WEB_INTERNAL_H
 
+#include "common/list.h"
 #include "services/cli/web.h"
 
 #include <libwebsockets.h>
@@ -12,6 +13,7 @@ struct web {
 	struct loop *loop;
 	struct lws_context *context;
 	bool stopped;
+	struct list calls; /* of HTTP, under way */
 };
 
 /* The server's certificate need not be good: for a probe of our own address. */
@@ -31,6 +33,8 @@ bool web_peer_is(struct lws *wsi, const struct url *url, bool verify);
 /* "Authorization: Bearer KEY" into a handshake. False: no room. */
 bool web_add_key(struct lws *wsi, const char *key, unsigned char **at, unsigned char *end);
 
+/* Forgets the calls under way; nobody is told. */
+void http_forget_all(struct web *web);
 int http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                   size_t len);
 int ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,

@@ -15,6 +15,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define STATUS_SETTINGS 2 /* no restart heals it: `raeh up` gives up */
+
 struct settings {
 	const char *tls_cert, *tls_key;
 	int64_t slot, listen_fd, admin_fd, edges, publishers, idle_timeout_s, max_message_bytes, max_conns;
@@ -63,12 +65,14 @@ static int run(struct process *process, const struct settings *set)
 	AUTO(edge_free) struct edge *edge = edge_new(&edge_settings, process->loop, process->bus);
 	AUTO(net_free) struct net *net = NULL;
 	char why[256];
+	enum err err;
 
 	if (!edge)
 		return EXIT_FAILURE;
-	if (net_open(&config, process->loop, &edge_net_events, edge, why, &net) != OK) {
+	err = net_open(&config, process->loop, &edge_net_events, edge, why, &net);
+	if (err != OK) {
 		log_error("net", "why=\"%s\"", why);
-		return EXIT_FAILURE;
+		return err == ERR_MALFORMED ? STATUS_SETTINGS : EXIT_FAILURE;
 	}
 	edge_set_net(edge, net);
 	loop_on_signal(process->loop, SIGTERM, on_stop, edge);

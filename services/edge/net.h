@@ -93,6 +93,7 @@ struct net_config {
 	bool behind_proxy; /* trust X-Forwarded-For for the peer's address */
 };
 
+/* ERR_MALFORMED: the certificate or its key cannot be used. */
 CHECKED enum err net_open(const struct net_config *config, struct loop *loop,
                           const struct net_events *events, void *ctx, char why[256],
                           struct net **ret);

@@ -122,7 +122,7 @@ enum err socket_context_new(struct net *net, const struct net_config *config, ch
 		               !net->context ? "libwebsockets does not start"
 		               : net->tls    ? "the TLS certificate or its key cannot be used"
 		                             : "libwebsockets makes no vhost");
-		return ERR_IO;
+		return net->context && net->tls ? ERR_MALFORMED : ERR_IO;
 	}
 	net->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	MUST(net->epoll_fd >= 0);

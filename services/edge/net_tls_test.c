@@ -191,7 +191,7 @@ Test(net_tls, says_what_is_wrong_with_a_certificate)
 	struct net *net = NULL;
 	char why[256] = "";
 
-	cr_assert_eq(net_open(&config, loop, &events, NULL, why, &net), ERR_IO);
+	cr_assert_eq(net_open(&config, loop, &events, NULL, why, &net), ERR_MALFORMED);
 	cr_assert(strstr(why, "certificate"), "%s", why);
 	loop_free(loop);
 }

@@ -56,7 +56,7 @@ def pulse(start_s, seconds, rate=100, bpm=72.0):
 
 
 def frames(seconds, t0_ms=None, slot=0, frame_s=0.2, rate=100, bpm=72.0):
-    t0_ms = t0_ms or int(time.time() * 1000)
+    t0_ms = int(time.time() * 1000) if t0_ms is None else t0_ms
     for n in range(round(seconds / frame_s)):
         yield frame(slot, t0_ms + round(n * frame_s * 1000), pulse(n * frame_s, frame_s, rate, bpm))
 

@@ -455,6 +455,7 @@ static int32_t read_sample(const uint8_t *byte, unsigned bytes)
 {
 	uint32_t value = 0;
 
+	MUST(bytes >= 1 && bytes <= 4);
 	for (unsigned b = 0; b < bytes; b++)
 		value |= (uint32_t)byte[b] << (8 * (4 - bytes + b));
 	return (int32_t)value >> (8 * (4 - bytes));

@@ -88,17 +88,26 @@ static void wear(struct analysis *analysis, size_t from_s, size_t to_s, size_t f
 	}
 }
 
+static uint64_t bits_of(double value)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	return bits;
+}
+
 static void assert_same(const struct heard *a, const struct heard *b)
 {
 	cr_assert_gt(a->count, 0);
 	cr_assert_eq(a->count, b->count, "%zu insights, then %zu", a->count, b->count);
 	for (size_t i = 0; i < a->count; i++) {
-		cr_assert_eq(a->item[i].type, b->item[i].type);
-		cr_assert_eq(a->item[i].t_ms, b->item[i].t_ms);
-		cr_assert_eq(memcmp(&a->item[i].value, &b->item[i].value, sizeof(double)), 0,
-		             "insight %zu: %.9g, then %.9g", i, a->item[i].value, b->item[i].value);
-		cr_assert_eq(memcmp(&a->item[i].confidence, &b->item[i].confidence, sizeof(double)),
-		             0);
+		const struct analysis_insight *x = &a->item[i], *y = &b->item[i];
+
+		cr_assert_eq(x->type, y->type);
+		cr_assert_eq(x->t_ms, y->t_ms);
+		cr_assert_eq(bits_of(x->value), bits_of(y->value), "insight %zu: %.9g, then %.9g",
+		             i, x->value, y->value);
+		cr_assert_eq(bits_of(x->confidence), bits_of(y->confidence));
 	}
 }
 

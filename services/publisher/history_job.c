@@ -151,7 +151,8 @@ static void take_of_account(struct history_job *job, const struct history_scan *
 	struct key key;
 
 	memcpy(&id, id_in(scan).data, sizeof id);
-	if (scan->value.len != OUTBOX_I_BYTES || outbox_number(&id) > job->history->turns->committed ||
+	if (scan->value.len != OUTBOX_I_BYTES ||
+	    outbox_number(&id) > job->history->turns->committed ||
 	    (job->device_id && key_read_u64(p + 18) != job->device_tag))
 		return;
 	name.partition = (uint16_t)(p[0] << 8 | p[1]);

@@ -254,8 +254,10 @@ Test(history, tells_of_a_session_only_when_what_it_tells_is_durable)
 	struct rig *rig = rig_new(100);
 	struct rig_session session = rig_session(rig, 5);
 	uint8_t bytes[2][RIG_FRAME_BYTES];
-	ProtobufCBinaryData frames[2] = { { RIG_FRAME_BYTES, bytes[0] },
-		                          { RIG_FRAME_BYTES, bytes[1] } };
+	ProtobufCBinaryData frames[2] = {
+		{RIG_FRAME_BYTES,  bytes[0]},
+                { RIG_FRAME_BYTES, bytes[1]}
+	};
 	Publisher__PublisherReply *reply;
 	struct rig_call *call;
 	char text[UUID_TEXT];

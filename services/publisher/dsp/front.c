@@ -142,7 +142,7 @@ static void interpolate(const struct cells *cells, size_t channels, double cell_
 void front_second(struct front *front, struct grid *grid, void *room, double end_ms,
                   struct front_second *ret)
 {
-	struct cells cells;
+	struct cells cells = { .count = 0 };
 	size_t fresh;
 
 	memset(ret, 0, sizeof(*ret));

@@ -6,7 +6,9 @@
 #define HIGHPASS_HZ   0.4   /* below 30 bpm; breathing (0.1 – 0.5 Hz) is mostly gone */
 #define SIGN_KEEP     0.95f /* a second: the sign rests on the last 20 s or so */
 #define SIGN_SAMPLES  (4 * FRONT_HZ)
-#define LEVEL_SAMPLES (FRONT_HZ / 4)
+#define LEVEL_SAMPLES 8 /* of the wave in one of the level, at 4 Hz */
+
+_Static_assert(4 * LEVEL_SAMPLES == FRONT_HZ, "the level is at 4 Hz");
 
 struct pulse pulse_new(void)
 {

@@ -176,12 +176,15 @@ static float pulse_trust(const struct vitals *vitals, const struct pulse *pulse)
 static void on_breath(struct vitals *vitals, const struct sink *sink)
 {
 	struct pulse *pulse = beat_channel(vitals);
-	double fill = pulse != NULL ? filled(vitals, pulse->valid, BREATH_WINDOW_S) : 0;
 	size_t seconds = (size_t)span_s(vitals, BREATH_WINDOW_S);
 	struct breath_rate rate;
+	double fill;
 	float trust;
 
-	if (fill < LEAST_FILLED || seconds < BREATH_FIRST_S)
+	if (pulse == NULL || seconds < BREATH_FIRST_S)
+		return;
+	fill = filled(vitals, pulse->valid, BREATH_WINDOW_S);
+	if (fill < LEAST_FILLED)
 		return;
 	rate = breath_update(&vitals->breath, &pulse->beats,
 	                     pulse->level + PULSE_LEVEL - seconds * BREATH_HZ, seconds,
@@ -245,11 +248,14 @@ static void on_oxygen(struct vitals *vitals, const struct sink *sink)
 static void on_hrv(struct vitals *vitals, const struct sink *sink)
 {
 	struct pulse *pulse = beat_channel(vitals);
-	double fill = pulse != NULL ? filled(vitals, pulse->valid, HRV_WINDOW_S) : 0;
 	struct hrv hrv;
+	double fill;
 	float trust;
 
-	if (fill < LEAST_FILLED || span_s(vitals, HRV_WINDOW_S) < HRV_FIRST_S)
+	if (pulse == NULL || span_s(vitals, HRV_WINDOW_S) < HRV_FIRST_S)
+		return;
+	fill = filled(vitals, pulse->valid, HRV_WINDOW_S);
+	if (fill < LEAST_FILLED)
 		return;
 	hrv = hrv_estimate(&pulse->beats, (double)(vitals->second - HRV_WINDOW_S));
 	trust = confidence(vitals, HRV_WINDOW_S, fill, hrv.quality * vitals->heart_trust);

@@ -94,9 +94,14 @@ $(B)/services/%_test: $(B)/services/%_test.o $$(call service_archive,services/%)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call archives,$(call service_archive,services/$*)) $(LDLIBS) -lcriterion
 $(B)/integration/%_test: $(B)/integration/%_test.o $(every_service) $(B)/common.a $(B)/proto.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call archives,$(every_service)) $(LDLIBS) -lcriterion
-$(B)/bin/integration/%: $(B)/integration/%.o $(every_service) $(B)/common.a $(B)/proto.a
+# A program of several files keeps the others in a folder of its name.
+$(B)/bin/integration/%: $(B)/integration/%.o $$(call objects,integration/%) $(every_service) $(B)/common.a $(B)/proto.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call archives,$(every_service)) $(LDLIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(call archives,$(every_service)) $(LDLIBS)
+
+$(B)/bin/integration/nosync.so: integration/shim/nosync.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -shared -fPIC -o $@ $<
 
 $(B)/%_fuzz: $(B)/%_fuzz.o $$(call service_archive,$$*) $(B)/common.a $(B)/proto.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(call archives,$(call service_archive,$*)) $(LDLIBS)
@@ -150,6 +155,11 @@ sim:
 
 test: deps
 	@$(PYTHON) integration/run_tests.py unit integration fuzz-smoke sim lint
+
+# FIGURES chooses: FIGURES="frames idle"
+bench:
+	@$(MAKE) --no-print-directory $(parallel) all $(B)/bin/integration/nosync.so
+	@$(PYTHON) integration/bench.py $(FIGURES)
 
 lint: compile_commands.json
 	@integration/lint $(sources)

@@ -93,16 +93,19 @@ static void close_one(struct reconcile *reconcile, const struct view_held *held,
 	(void)closings_add(reconcile->closings, &closing); /* full: next round */
 }
 
-/* Closes a session that was opened before. */
+/* Closes a session that was opened before; one from a time yet to come was, and the clock has
+ * been set back since. */
 static void close_if_older(struct reconcile *reconcile, const struct view_held *held,
                            int64_t before_ms)
 {
 	struct store *store = reconcile->router->deps.store;
 	Events__SessionRow *row;
+	int64_t started_ms;
 
 	if (view_session(store, &held->account, &held->session, &row) != OK)
 		return; /* the next round asks again */
-	if (row->session->started_at < before_ms)
+	started_ms = row->session->started_at;
+	if (started_ms < before_ms || started_ms > clock_wall_ms())
 		close_one(reconcile, held, row);
 	wire_free(&row->base);
 }

@@ -136,6 +136,30 @@ Test(reconcile, a_session_whose_edge_is_gone_is_closed_at_its_publisher_and_then
 	cr_assert(!any_publisher_asked());
 }
 
+Test(reconcile, an_orphan_is_closed_though_the_clock_was_set_back_since_it_opened)
+{
+	const struct living living = { 1, 1 };
+	struct uuid orphan, missing;
+
+	given_model(&alice, "Watch", 1, model);
+	answer_auth(NULL, 0);
+	orphan = given_device_session("a", 0, 1);
+	missing = given_device_session("b", 1, 1);
+	pass(10);
+	clock_set_source(world_clock, NULL, WALL_OFFSET_MS - 3600000);
+
+	answer_auth(&living, 1);
+	assert_closing(publisher_of(&orphan), &orphan, 1006, "edge lost");
+	answer_publisher(publisher_of(&orphan), OK);
+	assert_status(&alice, &orphan, "closed");
+
+	answer_edge("edge-1", NULL, 0);
+	cr_assert(!any_publisher_asked());
+	answer_auth(&living, 1);
+	answer_edge("edge-1", NULL, 0);
+	assert_closing(publisher_of(&missing), &missing, 1006, "edge lost");
+}
+
 Test(reconcile, the_old_incarnation_of_a_slot_is_not_taken_for_the_new_one)
 {
 	const struct living living = { 0, 2 };

@@ -30,6 +30,7 @@
 #define CLIENTS_MOST 1024
 #define LEASE_MS     2000
 #define IDLE_MS      20000
+#define PAUSE_MS     60000
 #define SYNC_MS      3
 #define CHAOS_US     20000000  /* faults happen in this time          */
 #define SETTLE_US    60000000  /* then everything must come to rest   */
@@ -215,6 +216,7 @@ static void start_edge(struct node *node, void *ctx)
 		.slot = self->slot,
 		.publishers = PUBLISHERS,
 		.idle_timeout_ms = IDLE_MS,
+		.pause_most_ms = PAUSE_MS,
 		.holds_slot_lock = true,
 	};
 	const struct net_watch watch = { on_taken, on_handed, self->fleet };

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WORDS_MOST 24
+#define WORDS_MOST 32
 
 struct words {
 	char *at[WORDS_MOST + 1];
@@ -73,6 +73,7 @@ static struct words edge_words(const struct up_settings *settings, int64_t slot,
 	add_number(&words, "--edges", settings->edges);
 	add_number(&words, "--publishers", settings->publishers);
 	add_number(&words, "--idle-timeout-s", settings->idle_timeout_s);
+	add_number(&words, "--pause-timeout-s", settings->pause_timeout_s);
 	add_switch(&words, "--echo", settings->echo);
 	add_switch(&words, "--behind-proxy", settings->behind_proxy);
 	if (settings->tls_cert) {

@@ -19,7 +19,6 @@
 #define GRANTS_MOST        65536
 #define HOUSEKEEPING_MS    5000  /* last_used_at is at most 10 s old                   */
 #define USED_MOST          1024
-#define LEASELESS_MOST_MS  60000 /* paused without a lease: then 1013                  */
 #define DRAIN_SLICE        512
 #define DRAIN_MOST_MS      8000
 
@@ -188,7 +187,7 @@ static void housekeeping(void *ctx)
 	int64_t lost_since = lease_lost_since_ms(edge->lease);
 
 	report_used(edge);
-	if (lost_since > 0 && clock_boot_ms() - lost_since > LEASELESS_MOST_MS)
+	if (lost_since > 0 && clock_boot_ms() - lost_since > edge->settings.pause_most_ms)
 		close_some(edge, 1013, "authentication is away: reconnect later");
 	timer_set(edge->loop, &edge->housekeeping, HOUSEKEEPING_MS, housekeeping, edge);
 }

@@ -57,6 +57,7 @@ struct edge_settings {
 	uint32_t slot;
 	unsigned publishers, edges;
 	int64_t idle_timeout_ms;
+	int64_t pause_most_ms; /* a socket that is not read, or without a lease: then 1013 */
 	bool holds_slot_lock;
 };
 

@@ -55,7 +55,7 @@ static void on_timer(void *ctx)
 {
 	struct ingest *ingest = ctx;
 	struct edge *edge = ingest->socket.edge;
-	int64_t limit = ingest->paused ? INGEST_PAUSE_MOST_MS : edge->settings.idle_timeout_ms;
+	int64_t limit = ingest->paused ? edge->settings.pause_most_ms : edge->settings.idle_timeout_ms;
 	int64_t left = ingest->active_ms + limit - clock_boot_ms();
 
 	if (left > 0)
@@ -69,7 +69,7 @@ static void on_timer(void *ctx)
 static void pause_reading(struct ingest *ingest, bool paused)
 {
 	struct edge *edge = ingest->socket.edge;
-	int64_t limit = paused ? INGEST_PAUSE_MOST_MS : edge->settings.idle_timeout_ms;
+	int64_t limit = paused ? edge->settings.pause_most_ms : edge->settings.idle_timeout_ms;
 
 	if (ingest->paused == paused)
 		return;

@@ -6,15 +6,14 @@
  *
  * Reading is stopped until the handshake message is out, so that eager firmware is not
  * rejected, and while what is unacknowledged is at its bound (backpressure); after
- * INGEST_PAUSE_MOST_MS of that the device is told 1013.
+ * pause_most_ms of that the device is told 1013.
  */
 #ifndef EDGE_INGEST_H
 #define EDGE_INGEST_H
 
 #include "services/edge/edge.h"
 
-#define INGEST_OPEN_MS       9000  /* from the upgrade to the handshake message */
-#define INGEST_PAUSE_MOST_MS 60000
+#define INGEST_OPEN_MS 9000 /* from the upgrade to the handshake message */
 
 void ingest_open(struct edge *edge, struct conn *conn, const struct net_request *request);
 

@@ -13,13 +13,16 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define STATUS_SETTINGS 2 /* no restart heals it: `raeh up` gives up */
+#define OWN_DESCRIPTORS 64 /* besides the clients' sockets and the bus: libraries, log, lock */
 
 struct settings {
 	const char *tls_cert, *tls_key;
-	int64_t slot, listen_fd, admin_fd, edges, publishers, idle_timeout_s, max_message_bytes, max_conns;
+	int64_t slot, listen_fd, admin_fd, edges, publishers, idle_timeout_s, pause_timeout_s,
+	        max_message_bytes, max_conns;
 	bool echo, behind_proxy;
 };
 
@@ -41,6 +44,23 @@ static void on_stop(void *ctx)
 	edge_drain(ctx);
 }
 
+/* A client must not take the descriptors that the bus needs to find a service again. */
+static size_t conns_allowed(const struct settings *set)
+{
+	int64_t own = OWN_DESCRIPTORS + 4 * (set->publishers + set->edges), most;
+	struct rlimit limit;
+
+	MUST(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	most = limit.rlim_cur > INT32_MAX ? INT32_MAX : (int64_t)limit.rlim_cur - own;
+	if (set->max_conns <= most)
+		return (size_t)set->max_conns;
+	if (most < 1)
+		most = 1;
+	log_warn("few-descriptors", "limit=%lld sockets=%lld wanted=%lld", (long long)limit.rlim_cur,
+		 (long long)most, (long long)set->max_conns);
+	return (size_t)most;
+}
+
 static int run(struct process *process, const struct settings *set)
 {
 	const struct edge_settings edge_settings = {
@@ -48,6 +68,7 @@ static int run(struct process *process, const struct settings *set)
 		.publishers = (unsigned)set->publishers,
 		.edges = (unsigned)set->edges,
 		.idle_timeout_ms = set->idle_timeout_s * 1000,
+		.pause_most_ms = set->pause_timeout_s * 1000,
 		.holds_slot_lock = true,
 	};
 	const int listen_fds[] = { (int)set->listen_fd, (int)set->admin_fd };
@@ -57,7 +78,7 @@ static int run(struct process *process, const struct settings *set)
 		.tls_cert = set->tls_cert,
 		.tls_key = set->tls_key,
 		.max_message_bytes = (size_t)set->max_message_bytes,
-		.max_conns = (size_t)set->max_conns,
+		.max_conns = conns_allowed(set),
 		.echo = set->echo,
 		.behind_proxy = set->behind_proxy,
 		.deflate = true,
@@ -93,6 +114,7 @@ int main(int argc, char **argv)
 		{ "edges", CONFIG_INT, &set.edges, "1", 1, 256, "edges that run" },
 		{ "publishers", CONFIG_INT, &set.publishers, "1", 1, 64, "publishers that run" },
 		{ "idle-timeout-s", CONFIG_INT, &set.idle_timeout_s, "60", 1, 86400, "close an ingest socket without frames after this" },
+		{ "pause-timeout-s", CONFIG_INT, &set.pause_timeout_s, "60", 1, 86400, "close with 1013 what could not be read or written for this" },
 		{ "max-message-bytes", CONFIG_INT, &set.max_message_bytes, "1048576", 1024, 1048576, "largest WebSocket message" },
 		{ "max-conns", CONFIG_INT, &set.max_conns, "19000", 16, 1000000, "sockets at once" },
 		{ "tls-cert", CONFIG_TEXT, &set.tls_cert, NULL, 0, 0, "PEM file" },

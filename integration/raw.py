@@ -10,6 +10,8 @@ import socket as sockets
 import struct
 from urllib.parse import urlencode
 
+from edges import connection_to
+
 ANSWER_S = 30
 BINARY, TEXT, CLOSE, PING, PONG = 0x82, 0x81, 0x88, 0x89, 0x8a
 
@@ -45,12 +47,15 @@ class Peer:
         self.code, self.reason = None, None
 
     @classmethod
-    async def connect(cls, stack, request, receive_buffer=None):
-        socket = sockets.socket(sockets.AF_INET, sockets.SOCK_STREAM)
-        if receive_buffer:
-            socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, receive_buffer)
-        socket.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(socket, (stack.host, stack.port))
+    async def connect(cls, stack, request, edge=None, receive_buffer=None):
+        if edge:
+            socket = connection_to(stack, edge)
+        else:
+            socket = sockets.socket(sockets.AF_INET, sockets.SOCK_STREAM)
+            if receive_buffer:
+                socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, receive_buffer)
+            socket.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(socket, (stack.host, stack.port))
         reader, writer = await asyncio.open_connection(sock=socket)
         writer.write(request)
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), ANSWER_S)

@@ -4,15 +4,18 @@ A few dozen in the ordinary run, hundreds with RAEH_LONG=1. The seed is printed;
 sets it.
 """
 import asyncio
+import json
 import os
 import random
 import time
 
+import httpx
 import pytest
 
-from client import frames, rest, stream, closed_session, subscribe, close_of
+from client import close_of, closed_session, frames, rest, subscribe
 from fleet import Fleet, Killer, insights_of, stored, values, wait_ready
 from raw import Peer
+from stack import Key, until
 
 STACK = {"edges": 2, "publishers": 2}
 BEHIND = ("auth", "router", "publisher-0", "publisher-1")
@@ -45,7 +48,6 @@ def undisturbed(stack, key, model, messages):
 
 async def rest_goes_on(stack, key, done):
     """An answer, or that a service is away: nothing else; never somebody's lost session."""
-    import httpx
     seen = {}
     async with httpx.AsyncClient(base_url=stack.url, headers=key.headers, trust_env=False,
                                  timeout=30) as http:
@@ -62,8 +64,6 @@ async def rest_goes_on(stack, key, done):
 
 async def keys_come_and_go(stack, account, done):
     """Mints and revokes meanwhile. What was answered stays true: (living, dead)."""
-    from stack import Key
-    import json
     living, dead = [], []
     while not done():
         made = await asyncio.to_thread(stack.raeh, "key", "create", "--account", account,
@@ -156,10 +156,9 @@ async def test_devices_that_come_and_go_in_a_storm_leave_nothing_open(stack, key
     assert finished and set(closes) <= {1000, 4009, 1013, "before", 1006}
     for session, sent, code in finished:
         row = await asyncio.to_thread(closed_session, stack, key, session, 60)
-        if code == 1000:
-            assert (row["frames"], row["close_code"]) == (sent, 1000), (row, sent)
+        if code == 1000:  # or a takeover was faster than its own closing
+            assert row["frames"] == sent and row["close_code"] in (1000, 4009), (row, sent)
         else:
             assert row["frames"] <= sent
     with rest(stack, key) as http:
-        from stack import until
         until("none is open", lambda: http.get("/v1/sessions?status=open").json() == [], 30)

@@ -57,8 +57,8 @@ static void on_apply_notices(struct question *question)
 		struct grant_counts none = { 0 };
 
 		question->closed_items[i] = as_message(edge->closed_by[place].number == number
-							       ? edge->closed_by[place].counts
-							       : none);
+		                                               ? edge->closed_by[place].counts
+		                                               : none);
 		question->closed[i] = &question->closed_items[i];
 	}
 	question->reply->n_closed = n;
@@ -134,8 +134,8 @@ static bool is_for_us(const struct edge *edge, ProtobufCBinaryData incarnation)
 static void on_call(void *ctx, struct bus_call *call, struct bytes data)
 {
 	struct edge *edge = ctx;
-	AUTO(wire_free) ProtobufCMessage *message =
-		wire_unpack(&edge__edge_request__descriptor, data);
+	AUTO(wire_free)
+	ProtobufCMessage *message = wire_unpack(&edge__edge_request__descriptor, data);
 	const Edge__EdgeRequest *request = (const Edge__EdgeRequest *)message;
 	Edge__EdgeReply reply = EDGE__EDGE_REPLY__INIT;
 	struct question question = { .edge = edge, .request = request, .reply = &reply };
@@ -170,14 +170,17 @@ static void on_notices(void *ctx, struct bytes event)
 static void on_router_event(void *ctx, struct bytes event)
 {
 	struct edge *edge = ctx;
-	AUTO(wire_free) ProtobufCMessage *message =
-		wire_unpack(&events__router_broadcast__descriptor, event);
+	AUTO(wire_free)
+	ProtobufCMessage *message = wire_unpack(&events__router_broadcast__descriptor, event);
 	const Events__RouterBroadcast *broadcast = (const Events__RouterBroadcast *)message;
-	struct uuid session;
+	const Events__SlotsEnded *ended = broadcast ? broadcast->slots_ended : NULL;
+	struct uuid session, account, model;
 
 	if (broadcast && broadcast->has_superseded_session &&
 	    wire_id(broadcast->superseded_session, &session))
 		ingest_superseded(edge, &session);
+	if (ended && wire_id(ended->account, &account) && wire_id(ended->model, &model))
+		ingest_slots_ended(edge, &account, &model, ended->slots, ended->n_slots);
 }
 
 static void refresh_gauges(struct edge *edge)
@@ -208,7 +211,8 @@ static void refresh_gauges(struct edge *edge)
 void control_metrics(struct edge *edge, struct buf *ret)
 {
 	refresh_gauges(edge);
-	metrics_text("edge", edge->process, edge_metric, ARRAY_LEN(edge_metric), &edge->metrics, ret);
+	metrics_text("edge", edge->process, edge_metric, ARRAY_LEN(edge_metric), &edge->metrics,
+	             ret);
 }
 
 enum err control_start(struct edge *edge)

@@ -16,23 +16,24 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEVICE_ID_MAX  128 /* bytes */
-#define ROUTER_MS      8000
-#define SUPERSEDED     "superseded by a newer connection of this device"
-#define AWAY           "a service behind is away: reconnect later"
+#define DEVICE_ID_MAX 128 /* bytes */
+#define ROUTER_MS     8000
+#define SUPERSEDED    "superseded by a newer connection of this device"
+#define AWAY          "a service behind is away: reconnect later"
 
 struct ingest {
 	struct socket socket;
 	struct uuid session;
-	struct stream *stream;           /* from OpenSession's answer to the end */
-	ProtobufCMessage *manifest;      /* the router's answer: its slots are ours */
-	char *device_id, *model_id;      /* as sent; until the session is open */
-	enum err device_err, model_err;  /* what the query held */
-	int64_t active_ms;               /* boot time of the last frame, or of the pause */
-	bool asking;                     /* the router's answer is under way: keep the memory */
+	struct stream *stream;          /* from OpenSession's answer to the end */
+	ProtobufCMessage *manifest;     /* the router's answer: its slots are ours */
+	char *device_id, *model_id;     /* as sent; until the session is open */
+	enum err device_err, model_err; /* what the query held */
+	int64_t active_ms;              /* boot time of the last frame, or of the pause */
+	bool asking;                    /* the router's answer is under way: keep the memory */
 	bool open, paused;
-	struct uuid account;
-	int code;                        /* how it ended, for the router */
+	struct uuid account, model; /* once it is admitted */
+	uint64_t ended_slots[4];    /* a bit a slot whose channel was removed meanwhile */
+	int code;                   /* how it ended, for the router */
 	char *reason;
 };
 
@@ -63,7 +64,8 @@ static void on_timer(void *ctx)
 	else if (ingest->paused)
 		socket_end(&ingest->socket, 1013, AWAY);
 	else
-		socket_end(&ingest->socket, 1001, "idle: no frame for a while; reconnect when there is data");
+		socket_end(&ingest->socket, 1001,
+		           "idle: no frame for a while; reconnect when there is data");
 }
 
 static void pause_reading(struct ingest *ingest, bool paused)
@@ -151,8 +153,8 @@ static void start_stream(struct ingest *ingest, const Raeh__Principal *principal
 	opening.spo2_calibration = opened->spo2_calibration;
 	opening.principal = (Raeh__Principal *)principal;
 	ingest->stream =
-		stream_new(ingest->socket.edge->uplinks, &ingest->account, &ingest->session,
-			   (uint16_t)opened->partition, &opening, &stream_events, ingest);
+	        stream_new(ingest->socket.edge->uplinks, &ingest->account, &ingest->session,
+	                   (uint16_t)opened->partition, &opening, &stream_events, ingest);
 	mem_free(TAKE(ingest->device_id));
 	mem_free(TAKE(ingest->model_id));
 }
@@ -171,7 +173,7 @@ static void ingest_release(struct ingest *ingest)
 static void close_unopened(struct ingest *ingest)
 {
 	closing_start(ingest->socket.edge, &ingest->account, &ingest->session, ingest->code,
-		      ingest->reason);
+	              ingest->reason);
 }
 
 static void refused_by_router(struct ingest *ingest, enum err err, const Raeh__Error *error)
@@ -189,10 +191,10 @@ static void on_router(void *ctx, enum err err, struct bytes data)
 	struct ingest *ingest = ctx;
 	struct socket *socket = &ingest->socket;
 	ProtobufCMessage *message =
-		err == OK ? wire_unpack(&router__router_reply__descriptor, data) : NULL;
+	        err == OK ? wire_unpack(&router__router_reply__descriptor, data) : NULL;
 	const Router__RouterReply *reply = (const Router__RouterReply *)message;
 	bool opened = reply && !reply->error &&
-		      reply->result_case == ROUTER__ROUTER_REPLY__RESULT_SESSION_OPENED;
+	              reply->result_case == ROUTER__ROUTER_REPLY__RESULT_SESSION_OPENED;
 
 	ingest->asking = false;
 	if (socket->over) {
@@ -234,7 +236,7 @@ static void ask_router(struct ingest *ingest, const Raeh__Principal *principal)
 	request.open_session = &open;
 	ingest->asking = true;
 	bus_request(edge->bus, "router", wire_pack(&buf, &request.base), ROUTER_MS, on_router,
-		    ingest);
+	            ingest);
 	buf_free(&buf);
 }
 
@@ -271,7 +273,6 @@ static void admitted(struct socket *socket)
 {
 	struct ingest *ingest = ingest_of(socket);
 	const Raeh__Principal *principal = grant_principal(&socket->user);
-	struct uuid model;
 	const char *fault;
 
 	if (!socket_has_scope(socket, SCOPE_INGEST))
@@ -282,15 +283,15 @@ static void admitted(struct socket *socket)
 	}
 	fault = device_fault(ingest);
 	if (!fault)
-		fault = model_fault(ingest, &model);
+		fault = model_fault(ingest, &ingest->model);
 	if (fault) {
 		socket_end(socket, 4004, fault);
 		return;
 	}
 	MUST(wire_id(principal->account, &ingest->account)); /* checked with the verdict */
 	ingest->session =
-		new_session_id(partition_of(&ingest->account, &model, ingest->device_id));
-	uuid_text(&model, ingest->model_id);
+	        new_session_id(partition_of(&ingest->account, &ingest->model, ingest->device_id));
+	uuid_text(&ingest->model, ingest->model_id);
 	ask_router(ingest, principal);
 }
 
@@ -307,6 +308,11 @@ static void refuse_frame(struct ingest *ingest, int code, const char *why)
 {
 	ingest->socket.edge->metrics.frames_refused_total++;
 	socket_end(&ingest->socket, code, why);
+}
+
+static bool slot_ended(const struct ingest *ingest, uint8_t slot)
+{
+	return ingest->ended_slots[slot / 64] >> (slot % 64) & 1;
 }
 
 static void message(struct socket *socket, bool binary, struct bytes message)
@@ -327,6 +333,10 @@ static void message(struct socket *socket, bool binary, struct bytes message)
 	code = frame_refusal(message, slots, n_slots, why);
 	if (code != 0) {
 		refuse_frame(ingest, code, why);
+		return;
+	}
+	if (slot_ended(ingest, *(const uint8_t *)message.data)) {
+		refuse_frame(ingest, 4004, "slot_id: this modality channel was removed");
 		return;
 	}
 	if (!grant_take_frames(&socket->user, 1)) {
@@ -377,8 +387,8 @@ static const struct socket_ops ingest_ops = {
 void ingest_free_unopened(struct edge *edge)
 {
 	while (!list_empty(&edge->unopened))
-		ingest_release(ingest_of(
-			LIST_OWNER(list_first(&edge->unopened), struct socket, link)));
+		ingest_release(
+		        ingest_of(LIST_OWNER(list_first(&edge->unopened), struct socket, link)));
 }
 
 void ingest_superseded(struct edge *edge, const struct uuid *session)
@@ -388,6 +398,27 @@ void ingest_superseded(struct edge *edge, const struct uuid *session)
 
 	if (ingest)
 		socket_end(&ingest->socket, 4009, SUPERSEDED);
+}
+
+static void end_slots(struct ingest *ingest, const uint32_t *slots, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (slots[i] < 256)
+			ingest->ended_slots[slots[i] / 64] |= UINT64_C(1) << (slots[i] % 64);
+}
+
+void ingest_slots_ended(struct edge *edge, const struct uuid *account, const struct uuid *model,
+                        const uint32_t *slots, size_t n)
+{
+	LIST_EACH(link, &edge->sockets)
+	{
+		struct socket *socket = LIST_OWNER(link, struct socket, link);
+		struct ingest *ingest = ingest_of(socket);
+
+		if (socket->ops == &ingest_ops && uuid_equal(&ingest->account, account) &&
+		    uuid_equal(&ingest->model, model))
+			end_slots(ingest, slots, n);
+	}
 }
 
 void ingest_open(struct edge *edge, struct conn *conn, const struct net_request *request)

@@ -5,15 +5,25 @@
 #include <string.h>
 
 const struct rest_route rest_routes[] = {
-	{ "POST", "/v1/device-models", SCOPE_WRITE, REST_ROUTER, "create_model", "model", 201 },
-	{ "GET", "/v1/device-models", SCOPE_READ, REST_ROUTER, "list_models", "models", 200 },
-	{ "GET", "/v1/device-models/{id}", SCOPE_READ, REST_ROUTER, "get_model", "model", 200 },
-	{ "DELETE", "/v1/device-models/{id}", SCOPE_WRITE, REST_ROUTER, "delete_model", "done", 204 },
-	{ "GET", "/v1/sessions", SCOPE_READ, REST_ROUTER, "list_sessions", "sessions", 200 },
-	{ "GET", "/v1/sessions/{id}", SCOPE_READ, REST_PUBLISHER, "get_session", "session", 200 },
-	{ "GET", "/v1/sessions/{id}/insights", SCOPE_READ, REST_PUBLISHER_PAGES, "session_insights",
-	  "insights", 200 },
-	{ "GET", "/v1/insights", SCOPE_READ, REST_PUBLISHERS, "list_insights", "insights", 200 },
+	{"POST",    "/v1/device-models",                         SCOPE_WRITE, REST_ROUTER,          "create_model",     "model",    201},
+	{ "GET",    "/v1/device-models",                         SCOPE_READ,  REST_ROUTER,          "list_models",      "models",   200},
+	{ "GET",    "/v1/device-models/{id}",                    SCOPE_READ,  REST_ROUTER,          "get_model",        "model",    200},
+	{ "DELETE", "/v1/device-models/{id}",                    SCOPE_WRITE, REST_ROUTER,          "delete_model",     "done",
+         204	                                                                                                                   },
+	{ "PUT",    "/v1/device-models/{id}",                    SCOPE_WRITE, REST_ROUTER,          "update_model",     "model",    200},
+	{ "GET",    "/v1/device-models/{id}/modalities",         SCOPE_READ,  REST_ROUTER,          "list_channels",
+         "channels",	                                                                                                        200},
+	{ "POST",   "/v1/device-models/{id}/modalities",         SCOPE_WRITE, REST_ROUTER,          "add_channel",
+         "channel",	                                                                                                         201},
+	{ "PUT",    "/v1/device-models/{id}/modalities/{ch_id}", SCOPE_WRITE, REST_ROUTER,
+         "update_channel",	                                                                                      "channel",  200},
+	{ "DELETE", "/v1/device-models/{id}/modalities/{ch_id}", SCOPE_WRITE, REST_ROUTER,
+         "delete_channel",	                                                                                      "done",     204},
+	{ "GET",    "/v1/sessions",                              SCOPE_READ,  REST_ROUTER,          "list_sessions",    "sessions", 200},
+	{ "GET",    "/v1/sessions/{id}",                         SCOPE_READ,  REST_PUBLISHER,       "get_session",      "session",  200},
+	{ "GET",    "/v1/sessions/{id}/insights",                SCOPE_READ,  REST_PUBLISHER_PAGES, "session_insights",
+         "insights",	                                                                                                        200},
+	{ "GET",    "/v1/insights",                              SCOPE_READ,  REST_PUBLISHERS,      "list_insights",    "insights", 200},
 };
 const size_t rest_route_count = ARRAY_LEN(rest_routes);
 

@@ -46,6 +46,7 @@ struct command {
 	struct uuid account, by;        /* by: the key */
 	struct uuid id;                 /* the session or model that it is about */
 	struct uuid model;              /* opening a session: its model */
+	uint64_t first_id;              /* changing a model: of the channels that it adds */
 	uint32_t close_code;            /* closing a session */
 	bool was_open;                  /* a close: it ends an open session */
 	char close_reason[128];

@@ -54,28 +54,26 @@ static bool is_modality(const char *text)
 	       strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
 }
 
-static bool check_whole(size_t i, const char *field, bool given, uint32_t value, uint32_t most,
-                        char *why)
+static bool check_whole(const char *where, const char *field, bool given, uint32_t value,
+                        uint32_t most, char *why)
 {
 	return !given || (value >= 1 && value <= most) ||
-	       fault(why, "modality_channels[%zu].%s: expected 1 to %u, got %u", i, field, most,
-	             value);
+	       fault(why, "%s%s: expected 1 to %u, got %u", where, field, most, value);
 }
 
-static bool check_channel(size_t i, const Router__ChannelSpec *channel, char *why)
+bool model_check_channel(const char *where, const Router__ChannelSpec *channel, char why[MODEL_WHY])
 {
 	if (!is_modality(channel->modality))
 		return fault(why,
-		             "modality_channels[%zu].modality: expected 1 to 32 characters of "
-		             "a-z, 0-9 and _, got \"%.*s\"",
-		             i, text_cut(channel->modality, QUOTED_MAX), channel->modality);
+		             "%smodality: expected 1 to 32 characters of a-z, 0-9 and _, "
+		             "got \"%.*s\"",
+		             where, text_cut(channel->modality, QUOTED_MAX), channel->modality);
 	if (!(channel->sample_rate_hz >= RATE_LEAST_HZ && channel->sample_rate_hz <= RATE_MOST_HZ))
-		return fault(why,
-		             "modality_channels[%zu].sample_rate_hz: expected %g to %g, got %.10g",
-		             i, RATE_LEAST_HZ, RATE_MOST_HZ, channel->sample_rate_hz);
-	return check_whole(i, "bit_depth", channel->has_bit_depth, channel->bit_depth, DEPTH_MOST,
-	                   why) &&
-	       check_whole(i, "num_channels", channel->has_num_channels, channel->num_channels,
+		return fault(why, "%ssample_rate_hz: expected %g to %g, got %.10g", where,
+		             RATE_LEAST_HZ, RATE_MOST_HZ, channel->sample_rate_hz);
+	return check_whole(where, "bit_depth", channel->has_bit_depth, channel->bit_depth,
+	                   DEPTH_MOST, why) &&
+	       check_whole(where, "num_channels", channel->has_num_channels, channel->num_channels,
 	                   INTERLEAVED_MOST, why);
 }
 
@@ -99,9 +97,13 @@ bool model_check(const Router__CreateModel *wanted, char why[MODEL_WHY])
 	if (wanted->n_modality_channels > MODEL_CHANNELS_MAX)
 		return fault(why, "modality_channels: expected at most %d, got %zu",
 		             MODEL_CHANNELS_MAX, wanted->n_modality_channels);
-	for (size_t i = 0; i < wanted->n_modality_channels; i++)
-		if (!check_channel(i, wanted->modality_channels[i], why))
+	for (size_t i = 0; i < wanted->n_modality_channels; i++) {
+		char where[32];
+
+		(void)snprintf(where, sizeof where, "modality_channels[%zu].", i);
+		if (!model_check_channel(where, wanted->modality_channels[i], why))
 			return false;
+	}
 	return check_calibration(wanted, why);
 }
 
@@ -113,13 +115,12 @@ static char *text_of_id(const struct uuid *id)
 	return xstrdup(text);
 }
 
-static Router__ModalityChannel *channel_new(const Router__ChannelSpec *spec, int64_t now_ms)
+static Router__ModalityChannel *channel_new(const Router__ChannelSpec *spec, const struct uuid *id)
 {
 	Router__ModalityChannel *channel = xcalloc(1, sizeof *channel);
-	struct uuid id = uuid_new(now_ms);
 
 	router__modality_channel__init(channel);
-	channel->id = text_of_id(&id);
+	channel->id = text_of_id(id);
 	channel->modality = xstrdup(spec->modality);
 	channel->sample_rate_hz = spec->sample_rate_hz;
 	channel->bit_depth = spec->has_bit_depth ? spec->bit_depth : DEPTH_USUAL;
@@ -130,29 +131,39 @@ static Router__ModalityChannel *channel_new(const Router__ChannelSpec *spec, int
 	return channel;
 }
 
+void model_append_channel(Events__ModelRow *row, const Router__ChannelSpec *spec,
+                          const struct uuid *id)
+{
+	Router__DeviceModel *model = row->model;
+	size_t n = model->n_modality_channels;
+
+	MUST(n == row->n_slot_of_channel && row->next_slot < MODEL_SLOTS);
+	model->modality_channels =
+	        xrealloc(model->modality_channels, n + 1, sizeof *model->modality_channels);
+	row->slot_of_channel = xrealloc(row->slot_of_channel, n + 1, sizeof *row->slot_of_channel);
+	model->modality_channels[n] = channel_new(spec, id);
+	row->slot_of_channel[n] = row->next_slot++;
+	row->n_slot_of_channel = model->n_modality_channels = n + 1;
+}
+
 Events__ModelRow *model_new(const Router__CreateModel *wanted, const struct uuid *id,
                             int64_t now_ms)
 {
 	Router__DeviceModel *model = xcalloc(1, sizeof *model);
 	Events__ModelRow *row = xcalloc(1, sizeof *row);
-	size_t n = wanted->n_modality_channels;
 
 	router__device_model__init(model);
 	events__model_row__init(row);
 	row->model = model;
-	row->n_slot_of_channel = n;
-	row->slot_of_channel = xcalloc(n, sizeof *row->slot_of_channel);
-	row->next_slot = (uint32_t)n;
 	model->id = text_of_id(id);
 	model->name = xstrdup(wanted->name);
 	model->description = xstrdup(wanted->description ? wanted->description : "");
 	model->firmware_version = xstrdup(wanted->firmware_version ? wanted->firmware_version : "");
 	model->created_at = model->updated_at = now_ms;
-	model->n_modality_channels = n;
-	model->modality_channels = xcalloc(n, sizeof(Router__ModalityChannel *));
-	for (size_t i = 0; i < n; i++) {
-		row->slot_of_channel[i] = (uint32_t)i;
-		model->modality_channels[i] = channel_new(wanted->modality_channels[i], now_ms);
+	for (size_t i = 0; i < wanted->n_modality_channels; i++) {
+		struct uuid channel = uuid_new(now_ms);
+
+		model_append_channel(row, wanted->modality_channels[i], &channel);
 	}
 	model->n_spo2_calibration = wanted->n_spo2_calibration;
 	model->spo2_calibration =

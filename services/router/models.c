@@ -16,8 +16,7 @@ static void refuse_unknown(struct router *router, struct bus_call *call)
 	answer_error(router, call, 404, 0, "no such device model");
 }
 
-/* For errors of the view. */
-static void refuse(struct router *router, struct bus_call *call, enum err err)
+void models_refuse(struct router *router, struct bus_call *call, enum err err)
 {
 	if (err == ERR_NOT_FOUND)
 		refuse_unknown(router, call);
@@ -34,10 +33,17 @@ static Router__RouterReply model_reply(Router__DeviceModel *model)
 	return reply;
 }
 
+struct gate_key models_gate(const struct uuid *account)
+{
+	static const struct uuid nil;
+
+	return gate_key_of('M', account, &nil, "");
+}
+
 /* ---- create ---- */
 
 /* The id remembers the op_id, so that a repeat is known as one after a restart too. */
-static bool number_of_op(const struct command *command, uint64_t *ret)
+bool models_op_number(const struct command *command, uint64_t *ret)
 {
 	uint8_t text[sizeof(struct uuid) * 2];
 	uint8_t hash[16];
@@ -61,7 +67,7 @@ static void answer_taken(struct router *router, struct command *command, const s
 	uint64_t number;
 	enum err err;
 
-	if (!number_of_op(command, &number) || uuid_number(id) != number) {
+	if (!models_op_number(command, &number) || uuid_number(id) != number) {
 		answer_error(router, command->call, 409, 0,
 		             "name: a device model \"%.*s\" exists already",
 		             text_cut(name, QUOTED_MAX), name);
@@ -69,7 +75,7 @@ static void answer_taken(struct router *router, struct command *command, const s
 	}
 	err = view_model(router->deps.store, &command->account, id, &row);
 	if (err != OK) {
-		refuse(router, command->call, err);
+		models_refuse(router, command->call, err);
 		return;
 	}
 	const Router__RouterReply reply = model_reply(row->model);
@@ -84,8 +90,8 @@ static void append_model(struct command *command)
 	Events__ModelRow *row;
 	uint64_t number;
 
-	command->id = number_of_op(command, &number) ? uuid_numbered(event.at_ms, number)
-	                                             : uuid_new(event.at_ms);
+	command->id = models_op_number(command, &number) ? uuid_numbered(event.at_ms, number)
+	                                                 : uuid_new(event.at_ms);
 	row = model_new(command->request->create_model, &command->id, event.at_ms);
 	event.event_case = EVENTS__ROUTER_EVENT__EVENT_MODEL_CREATED;
 	event.model_created = row;
@@ -137,16 +143,15 @@ static void done_create(struct router *router, struct command *command, enum err
 
 static const struct command_ops create_ops = { run_create, done_create };
 
-/* A key of one device has no business with what all devices share. */
-static bool may_write(struct router *router, const struct asker *asker, struct bus_call *call)
+bool models_may_write(struct router *router, const struct asker *asker, struct bus_call *call)
 {
 	if (asker->device_id)
 		answer_error(router, call, 403, 0, "the API key is bound to one device");
 	return !asker->device_id;
 }
 
-static struct command *command_by(const struct command_ops *ops, const struct asker *asker,
-                                  struct bus_call *call, Router__RouterRequest *request)
+struct command *models_command(const struct command_ops *ops, const struct asker *asker,
+                               struct bus_call *call, Router__RouterRequest *request)
 {
 	struct command *command = command_new(ops, call, request);
 
@@ -158,14 +163,12 @@ static struct command *command_by(const struct command_ops *ops, const struct as
 void on_create_model(struct router *router, const struct asker *asker, struct bus_call *call,
                      Router__RouterRequest *request)
 {
-	static const struct uuid nil;
-	const char *name = request->create_model->name;
 	char why[MODEL_WHY];
 
-	if (may_write(router, asker, call)) {
+	if (models_may_write(router, asker, call)) {
 		if (model_check(request->create_model, why)) {
-			command_start(router, command_by(&create_ops, asker, call, request),
-			              gate_key_of('N', &asker->account, &nil, name));
+			command_start(router, models_command(&create_ops, asker, call, request),
+			              models_gate(&asker->account));
 			return;
 		}
 		answer_error(router, call, 400, 0, "%.*s", text_cut(why, sizeof why), why);
@@ -174,11 +177,6 @@ void on_create_model(struct router *router, const struct asker *asker, struct bu
 }
 
 /* ---- delete ---- */
-
-struct gate_key models_delete_gate(const struct uuid *account, const struct uuid *model)
-{
-	return gate_key_of('M', account, model, "");
-}
 
 static void run_delete(struct router *router, struct command *command)
 {
@@ -193,7 +191,7 @@ static void run_delete(struct router *router, struct command *command)
 	}
 	err = view_model(router->deps.store, &command->account, &command->id, &row);
 	if (err != OK) {
-		refuse(router, command->call, err);
+		models_refuse(router, command->call, err);
 		command_finish(command);
 		return;
 	}
@@ -229,17 +227,33 @@ static void done_delete(struct router *router, struct command *command, enum err
 
 static const struct command_ops delete_ops = { run_delete, done_delete };
 
+static bool is_deleting(const struct command *command, const void *ctx)
+{
+	const struct command *wanted = ctx;
+
+	return command->ops == &delete_ops && uuid_equal(&command->account, &wanted->account) &&
+	       uuid_equal(&command->id, &wanted->id);
+}
+
+bool models_deleting(struct router *router, const struct uuid *account, const struct uuid *model)
+{
+	const struct command wanted = { .account = *account, .id = *model };
+
+	return commands_busy(router->commands, models_gate(account)) &&
+	       commands_any(router->commands, is_deleting, &wanted);
+}
+
 void on_delete_model(struct router *router, const struct asker *asker, struct bus_call *call,
                      Router__RouterRequest *request)
 {
 	struct command *command;
 	struct uuid id;
 
-	if (may_write(router, asker, call)) {
+	if (models_may_write(router, asker, call)) {
 		if (uuid_parse(request->delete_model->id, &id)) {
-			command = command_by(&delete_ops, asker, call, request);
+			command = models_command(&delete_ops, asker, call, request);
 			command->id = id;
-			command_start(router, command, models_delete_gate(&asker->account, &id));
+			command_start(router, command, models_gate(&asker->account));
 			return;
 		}
 		refuse_unknown(router, call);
@@ -257,24 +271,50 @@ static enum err visible(struct router *router, const struct asker *asker, const 
 	return view_device(router->deps.store, &asker->account, id, asker->device_id);
 }
 
-void on_get_model(struct router *router, const struct asker *asker, struct bus_call *call,
-                  Router__RouterRequest *request)
+/* False: answered. */
+static bool find_visible(struct router *router, const struct asker *asker, struct bus_call *call,
+                         const char *model, Events__ModelRow **ret)
 {
-	Events__ModelRow *row;
 	struct uuid id;
-	enum err err = uuid_parse(request->get_model->id, &id) ? OK : ERR_NOT_FOUND;
+	enum err err = uuid_parse(model, &id) ? OK : ERR_NOT_FOUND;
 
 	if (err == OK)
 		err = visible(router, asker, &id);
 	if (err == OK)
-		err = view_model(router->deps.store, &asker->account, &id, &row);
-	if (err == OK) {
+		err = view_model(router->deps.store, &asker->account, &id, ret);
+	if (err != OK)
+		models_refuse(router, call, err);
+	return err == OK;
+}
+
+void on_get_model(struct router *router, const struct asker *asker, struct bus_call *call,
+                  Router__RouterRequest *request)
+{
+	Events__ModelRow *row;
+
+	if (find_visible(router, asker, call, request->get_model->id, &row)) {
 		const Router__RouterReply reply = model_reply(row->model);
 
 		answer(call, &reply);
 		wire_free(&row->base);
-	} else {
-		refuse(router, call, err);
+	}
+	wire_free(&request->base);
+}
+
+void on_list_channels(struct router *router, const struct asker *asker, struct bus_call *call,
+                      Router__RouterRequest *request)
+{
+	Router__RouterReply reply = ROUTER__ROUTER_REPLY__INIT;
+	Router__ChannelList list = ROUTER__CHANNEL_LIST__INIT;
+	Events__ModelRow *row;
+
+	if (find_visible(router, asker, call, request->list_channels->id, &row)) {
+		list.n_items = row->model->n_modality_channels;
+		list.items = row->model->modality_channels;
+		reply.result_case = ROUTER__ROUTER_REPLY__RESULT_CHANNELS;
+		reply.channels = &list;
+		answer(call, &reply);
+		wire_free(&row->base);
 	}
 	wire_free(&request->base);
 }

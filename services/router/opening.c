@@ -172,8 +172,7 @@ static bool check_model(struct router *router, struct command *command)
 		answer_error(router, command->call, 400, 1013,
 		             "session: expected an id of partition %u, got %u", partition,
 		             (unsigned)(uuid_number(&command->id) % PARTITIONS));
-	} else if (commands_busy(router->commands,
-	                         models_delete_gate(&command->account, &command->model))) {
+	} else if (models_deleting(router, &command->account, &command->model)) {
 		answer_failure(router, command->call, ERR_UNAVAILABLE);
 	} else {
 		return true;

@@ -76,14 +76,19 @@ static const struct {
 	router_fn *fn;
 	uint32_t scope;
 } table[] = {
-	[ROUTER__ROUTER_REQUEST__COMMAND_OPEN_SESSION] = {on_open_session,   SCOPE_INGEST},
-	[ROUTER__ROUTER_REQUEST__COMMAND_CLOSE_SESSION] = { on_close_session, 0           },
-	[ROUTER__ROUTER_REQUEST__COMMAND_CREATE_MODEL] = { on_create_model,  SCOPE_WRITE },
-	[ROUTER__ROUTER_REQUEST__COMMAND_GET_MODEL] = { on_get_model,     SCOPE_READ  },
-	[ROUTER__ROUTER_REQUEST__COMMAND_LIST_MODELS] = { on_list_models,   SCOPE_READ  },
-	[ROUTER__ROUTER_REQUEST__COMMAND_DELETE_MODEL] = { on_delete_model,  SCOPE_WRITE },
-	[ROUTER__ROUTER_REQUEST__COMMAND_LIST_SESSIONS] = { on_list_sessions, SCOPE_READ  },
-	[ROUTER__ROUTER_REQUEST__COMMAND_METRICS] = { on_metrics,       0           },
+	[ROUTER__ROUTER_REQUEST__COMMAND_OPEN_SESSION] = {on_open_session,    SCOPE_INGEST},
+	[ROUTER__ROUTER_REQUEST__COMMAND_CLOSE_SESSION] = { on_close_session,  0           },
+	[ROUTER__ROUTER_REQUEST__COMMAND_CREATE_MODEL] = { on_create_model,   SCOPE_WRITE },
+	[ROUTER__ROUTER_REQUEST__COMMAND_GET_MODEL] = { on_get_model,      SCOPE_READ  },
+	[ROUTER__ROUTER_REQUEST__COMMAND_LIST_MODELS] = { on_list_models,    SCOPE_READ  },
+	[ROUTER__ROUTER_REQUEST__COMMAND_DELETE_MODEL] = { on_delete_model,   SCOPE_WRITE },
+	[ROUTER__ROUTER_REQUEST__COMMAND_UPDATE_MODEL] = { on_update_model,   SCOPE_WRITE },
+	[ROUTER__ROUTER_REQUEST__COMMAND_LIST_CHANNELS] = { on_list_channels,  SCOPE_READ  },
+	[ROUTER__ROUTER_REQUEST__COMMAND_ADD_CHANNEL] = { on_add_channel,    SCOPE_WRITE },
+	[ROUTER__ROUTER_REQUEST__COMMAND_UPDATE_CHANNEL] = { on_update_channel, SCOPE_WRITE },
+	[ROUTER__ROUTER_REQUEST__COMMAND_DELETE_CHANNEL] = { on_delete_channel, SCOPE_WRITE },
+	[ROUTER__ROUTER_REQUEST__COMMAND_LIST_SESSIONS] = { on_list_sessions,  SCOPE_READ  },
+	[ROUTER__ROUTER_REQUEST__COMMAND_METRICS] = { on_metrics,        0           },
 };
 
 static void on_call(void *ctx, struct bus_call *call, struct bytes bytes)

@@ -67,6 +67,19 @@ static void on_model_created(const struct change *change, const Events__ModelRow
 	put(change, row_name_key(&change->account, row->model->name), BYTES(id.byte, sizeof id));
 }
 
+/* A new name takes the place of the old one; a replay finds the new one already. */
+static void on_model_changed(const struct change *change, const Events__ModelRow *row)
+{
+	struct uuid id = id_of(row->model->id);
+	Events__ModelRow *old;
+
+	if (!found(view_model(change->store, &change->account, &id, &old), change))
+		return;
+	drop(change, row_name_key(&change->account, old->model->name));
+	wire_free(&old->base);
+	on_model_created(change, row);
+}
+
 static void on_model_deleted(const struct change *change, const Events__ModelDeleted *deleted)
 {
 	struct uuid id = id_in(deleted->id);
@@ -181,6 +194,9 @@ void view_apply(struct store *store, const Events__RouterEvent *event, struct st
 	switch (event->event_case) {
 	case EVENTS__ROUTER_EVENT__EVENT_MODEL_CREATED:
 		on_model_created(&change, event->model_created);
+		break;
+	case EVENTS__ROUTER_EVENT__EVENT_MODEL_CHANGED:
+		on_model_changed(&change, event->model_changed->row);
 		break;
 	case EVENTS__ROUTER_EVENT__EVENT_MODEL_DELETED:
 		on_model_deleted(&change, event->model_deleted);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <math.h>
 #include <time.h>
 
 struct watch {
@@ -29,11 +30,13 @@ static void print_line(const Publisher__Insight *insight)
 	time_t seconds = (time_t)(insight->ts / 1000);
 	char clock[16] = "";
 	struct tm local;
+	/* Cut, not rounded: 0.499 is unfit and must not read 0.50. */
+	double cut = floor(insight->confidence * 100 + 1e-9) / 100;
 
 	if (localtime_r(&seconds, &local))
 		(void)strftime(clock, sizeof clock, "%H:%M:%S", &local);
 	(void)printf("%s  %-10s %7.1f %-5s confidence %.2f  %-10s  %s\n", clock, insight->type,
-	             insight->value, insight->unit, insight->confidence, insight->sqi_class,
+	             insight->value, insight->unit, cut, insight->sqi_class,
 	             insight->device_id);
 }
 

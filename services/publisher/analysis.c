@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATE_VERSION    1
+#define STATE_VERSION    2
 #define MIN_RATE_HZ      8.0   /* two samples a beat at 240 bpm */
 #define LIGHT_CELL_HZ    50.0  /* beats to 8 Hz, with room for the box filter's slope */
 #define MOTION_CELL_HZ   25.0  /* arms and legs stay below 10 Hz */
@@ -18,6 +18,7 @@
 #define STEP_JOIN_MS     500                /* two late frames closer than that belong together */
 #define T0_LIMIT_MS      (INT64_C(1) << 52) /* beyond, a double cannot hold a millisecond */
 #define UNCALIBRATED_MAX 0.79               /* the top of `acceptable` */
+#define CLIP_BITS        8 /* below, the ends of the scale are values like others */
 #define MAX_SOURCES      (ANALYSIS_LIGHTS + 1)
 #define NO_SOURCE        0xff
 #define QUEUE_START      16
@@ -31,6 +32,7 @@ struct source {
 	uint32_t room; /* offset of the grid's room in the state */
 	uint32_t is_motion;
 	uint32_t slot_channels, sample_bytes;
+	int32_t full_scale;   /* a sample there or beyond is clipped */
 	uint32_t first_pulse; /* index of its first channel among the vitals' */
 };
 
@@ -156,6 +158,9 @@ static struct source source_new(const struct analysis_slot *slot, unsigned chann
 		.is_motion = kind_of(slot) == KIND_MOTION,
 		.slot_channels = slot->num_channels,
 		.sample_bytes = (slot->bit_depth + 7) / 8,
+		.full_scale = slot->bit_depth < CLIP_BITS
+		                      ? INT32_MAX
+		                      : (int32_t)((1u << (slot->bit_depth - 1)) - 1),
 	};
 	double wanted_hz = source.is_motion ? MOTION_CELL_HZ : LIGHT_CELL_HZ;
 
@@ -461,6 +466,18 @@ static int32_t read_sample(const uint8_t *byte, unsigned bytes)
 	return (int32_t)value >> (8 * (4 - bytes));
 }
 
+/* The used channels of one sample; true when one of them is at the end of its scale. */
+static bool read_values(const struct source *source, const uint8_t *sample, int32_t *ret)
+{
+	bool is_clipped = false;
+
+	for (uint32_t c = 0; c < source->grid.channels; c++) {
+		ret[c] = read_sample(sample + c * source->sample_bytes, source->sample_bytes);
+		is_clipped |= ret[c] >= source->full_scale || ret[c] <= -source->full_scale - 1;
+	}
+	return is_clipped;
+}
+
 static struct grid_placed place(struct analysis *analysis, struct source *source, int64_t t0_ms,
                                 const uint8_t *payload, uint32_t sample_count)
 {
@@ -475,11 +492,9 @@ static struct grid_placed place(struct analysis *analysis, struct source *source
 	k = grid_index(&source->grid, t0_ms);
 	for (uint32_t i = 0; i < sample_count; i++) {
 		int32_t value[FRONT_CHANNELS];
+		bool is_clipped = read_values(source, payload + i * stride, value);
 
-		for (uint32_t c = 0; c < source->grid.channels; c++)
-			value[c] = read_sample(payload + i * stride + c * source->sample_bytes,
-			                       source->sample_bytes);
-		while (!grid_put(&source->grid, room, k + i, value, &placed))
+		while (!grid_put(&source->grid, room, k + i, is_clipped ? NULL : value, &placed))
 			compute_until(analysis, state->second + 1);
 	}
 	return placed;

@@ -505,6 +505,24 @@ Test(analysis, does_not_trust_a_flat_line_nor_full_scale_nor_noise)
 	}
 }
 
+Test(analysis, trusts_a_clipped_pulse_less_by_the_share_that_is_clipped)
+{
+	AUTO(analysis_free) struct analysis *analysis = analysis_new(&watch_config);
+	struct heard heard = { .count = 0 };
+	uint8_t second[2 * RATE];
+
+	for (size_t s = 0; s < 30; s++) {
+		for (size_t i = 0; i < RATE; i++) {
+			double pulse = 40000 * pulse_at((double)(s * RATE + i) / RATE, 72, 15);
+
+			put(second + 2 * i, 2, fmin(32767, fmax(-32768, pulse)));
+		}
+		analysis_push(analysis, LIGHT, (int64_t)s * 1000, second, RATE);
+		take(analysis, &heard);
+	}
+	cr_assert_lt(last_of(&heard, INSIGHT_HR)->confidence, 0.8);
+}
+
 Test(analysis, takes_any_declared_rate_depth_and_number_of_channels)
 {
 	const double rates[] = { 0.1, 8, 10, 25, 30, 50, 64, 99.9, 101, 256, 1000, 1024, 10000 };

@@ -134,16 +134,17 @@ bool grid_put(struct grid *grid, void *room, int64_t k, const int32_t *value,
 		placed->stored++;
 		return true;
 	}
+	if (raw >= grid->end)
+		grid->end = raw + 1;
 	place = place_of(grid, cell);
-	if (test_and_set(filled, (size_t)place * grid->bin + (size_t)(raw - cell * grid->bin))) {
+	if (value != NULL &&
+	    test_and_set(filled, (size_t)place * grid->bin + (size_t)(raw - cell * grid->bin))) {
 		placed->overlapped++;
 		return true;
 	}
 	placed->stored++;
-	for (uint32_t c = 0; c < grid->channels; c++)
+	for (uint32_t c = 0; value != NULL && c < grid->channels; c++)
 		sums[place * grid->channels + c] += value[c] >> grid->shift;
-	if (raw >= grid->end)
-		grid->end = raw + 1;
 	return true;
 }
 

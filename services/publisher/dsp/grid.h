@@ -61,8 +61,9 @@ void grid_rewind(struct grid *grid, int64_t first_ms);
 /* Raw declared index of a time. Needs grid_start(). */
 int64_t grid_index(const struct grid *grid, int64_t t_ms);
 
-/* Place one sample (`channels` values) at declared index k. False: it lies
- * ahead of what the grid can hold; take cells first. */
+/* Place one sample (`channels` values) at declared index k; value NULL: there was one,
+ * but it says nothing (clipped). False: it lies ahead of what the grid can hold; take
+ * cells first. */
 bool grid_put(struct grid *grid, void *room, int64_t k, const int32_t *value,
               struct grid_placed *placed);
 

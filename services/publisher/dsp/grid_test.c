@@ -89,6 +89,18 @@ Test(grid, tells_stored_from_overlapped_from_late)
 	cr_assert_eq(value, 1, "the first writer wins");
 }
 
+Test(grid, takes_a_sample_that_says_nothing_for_a_gap_that_time_has_passed)
+{
+	struct grid grid = start(50, 50, 16, 0);
+	struct grid_placed placed = { 0 };
+	double value;
+
+	cr_assert(grid_put(&grid, room, 0, NULL, &placed));
+	cr_assert_eq(placed.stored, 1);
+	cr_assert_eq(grid_end_ms(&grid), 20);
+	cr_assert_not(grid_take(&grid, room, &value));
+}
+
 Test(grid, refuses_what_lies_ahead_until_cells_are_taken)
 {
 	struct grid grid = start(50, 50, 16, 0);

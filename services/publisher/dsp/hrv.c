@@ -1,11 +1,17 @@
 #include "services/publisher/dsp/hrv.h"
 
+#include "services/publisher/dsp/ramp.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
-#define CLEAN     0.3f /* of the median interval: sinus arrhythmia stays inside */
-#define MIN_CLEAN 20   /* intervals */
+#define CLEAN          0.3f /* of the median interval: sinus arrhythmia stays inside */
+#define CLEAN_NONE     0.7f /* share of the intervals that are clean */
+#define CLEAN_FULL     1.0f
+#define IRREGULAR_NONE 0.25f /* RMSSD over the mean interval: atrial fibrillation is above 0.15 */
+#define IRREGULAR_FULL 0.12f /* … the strongest sinus arrhythmia below */
+#define MIN_CLEAN      20    /* intervals */
 
 static int compare(const void *a, const void *b)
 {
@@ -63,9 +69,11 @@ struct hrv hrv_estimate(const struct beats *beats, double from_s)
 	if (clean < MIN_CLEAN || pairs == 0)
 		return (struct hrv){ 0 };
 	sum /= (double)clean;
+	steps = sqrt(steps / (double)pairs);
 	return (struct hrv){
 		.sdnn_ms = (float)(1000 * sqrt(fmax(0, square / (double)clean - sum * sum))),
-		.rmssd_ms = (float)(1000 * sqrt(steps / (double)pairs)),
-		.quality = (float)clean / (float)count,
+		.rmssd_ms = (float)(1000 * steps),
+		.quality = ramp((float)clean / (float)count, CLEAN_NONE, CLEAN_FULL) *
+		           ramp((float)(steps / sum), IRREGULAR_NONE, IRREGULAR_FULL),
 	};
 }

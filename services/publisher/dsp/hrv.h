@@ -5,7 +5,9 @@
  *     RMSSD = sqrt( mean (I[n] - I[n-1])^2 )     over neighbouring clean intervals [ms]
  *
  * I the times between beats. An interval is clean when it is within CLEAN of the median of
- * all: a missed beat doubles it, a false one halves it. Source: Task Force of the ESC and
+ * all: a missed beat doubles it, a false one halves it. In atrial fibrillation the numbers
+ * do not mean what they are read for: an RMSSD of more than a tenth of the mean interval
+ * lowers the quality. Source: Task Force of the ESC and
  * NASPE, Circulation 1996.
  */
 #ifndef PUBLISHER_DSP_HRV_H
@@ -18,7 +20,7 @@
 
 struct hrv {
 	float rmssd_ms, sdnn_ms;
-	float quality; /* share of clean intervals; 0: too few to say */
+	float quality; /* by the share of clean intervals and their regularity; 0: unusable */
 };
 
 struct hrv hrv_estimate(const struct beats *beats, double from_s);

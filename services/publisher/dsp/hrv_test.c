@@ -42,6 +42,20 @@ Test(hrv, leaves_a_missed_beat_out_and_trusts_itself_less)
 	cr_assert_lt(hrv.quality, 1);
 }
 
+Test(hrv, does_not_trust_itself_in_fibrillation)
+{
+	uint32_t random = 1;
+	double t = 0;
+
+	beats.count = 0;
+	for (int i = 0; i < 80; i++) {
+		beats.beat[beats.count++].t_s = t;
+		random = random * 1664525 + 1013904223;
+		t += 0.5 + 0.4 * (double)(random >> 8) / 16777216;
+	}
+	cr_assert_lt(hrv_estimate(&beats, 0).quality, 0.3);
+}
+
 Test(hrv, says_nothing_of_a_few_beats)
 {
 	alternate(15);

@@ -22,6 +22,8 @@
 #define LIKENESS_FULL   0.95f
 #define STEADINESS_NONE 0.15f /* intervals that change by 28 % a beat: noise */
 #define STEADINESS_FULL 0.5f  /* by 10 %: sinus arrhythmia */
+#define OXYGEN_STILL    0.2f  /* sway, in g: noisy sensors at rest stay below */
+#define OXYGEN_SHAKEN   0.5f  /* a brisk walk */
 #define PULSE_NONE      0.25f /* mean trust in the heart rate: noise stays below */
 #define PULSE_FULL      0.5f
 #define MUCH_WORSE      0.8 /* of the best channel's samples: below, a channel is not used */
@@ -239,6 +241,7 @@ static void on_oxygen(struct vitals *vitals, const struct sink *sink)
 	lights[0] = oxygen_window(red);
 	lights[1] = oxygen_window(infrared);
 	oxygen = oxygen_estimate(&lights[0], &lights[1], vitals->calibration);
+	oxygen.quality *= ramp(limb_sway(vitals, OXYGEN_WINDOW_S), OXYGEN_SHAKEN, OXYGEN_STILL);
 	if (oxygen.quality > 0)
 		answer(sink, VITAL_SPO2,
 		       (float[]){ oxygen.percent,

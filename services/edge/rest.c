@@ -9,6 +9,7 @@
 #include "router.pb-c.h"
 #include "services/edge/credential.h"
 #include "services/edge/gather.h"
+#include "services/edge/page_link.h"
 #include "services/edge/problem.h"
 
 #include <sodium.h>
@@ -39,12 +40,14 @@ struct rest {
 	struct uuid session;       /* names the publisher */
 	int fault;                 /* 0, or the status of what is wrong with the command: told */
 	char *fault_detail;        /* only to those who may give it */
+	bool is_cut;               /* a publisher has more insights than it gave */
 	unsigned pending;          /* answers under way: keep the memory */
 	struct asked *asked;       /* one a service                      */
 	unsigned n_replies;
 	ProtobufCMessage **replies;
 	char missing[BUS_NAME_MAX]; /* a service that did not answer */
 	struct buf pages;           /* JSON of the pages so far, without the last ']' */
+	char *path, *query;         /* of a GET, for the link to the next page        */
 };
 
 static const struct {
@@ -108,6 +111,8 @@ static void release(struct rest *rest)
 	wire_free(rest->request);
 	list_remove(&rest->link);
 	mem_free(rest->fault_detail);
+	mem_free(rest->path);
+	mem_free(rest->query);
 	mem_free(rest);
 }
 
@@ -139,10 +144,32 @@ static void refuse(struct rest *rest, int status, const char *detail, const char
 	finish(rest);
 }
 
+/* A new string: the Link header, when the services say that there is more behind the list; for
+ * insights the id of the last one is the cursor. */
+static char *next_page(struct rest *rest, const Publisher__InsightList *insights)
+{
+	bool pages = rest->route->service == REST_PUBLISHER_PAGES;
+	const char *cursor = NULL;
+
+	if (!insights) {
+		const char *const *next = member(rest->replies[0], "next");
+
+		cursor = next ? *next : NULL;
+	} else if (insights->n_items > 0 && rest->is_cut) {
+		cursor = insights->items[insights->n_items - 1]->id;
+	}
+	if (!cursor || !rest->path)
+		return xstrdup("");
+	return page_link(rest->path, rest->query,
+			 chosen(rest->request, rest->route->command)->descriptor,
+			 pages ? "after" : "cursor", cursor);
+}
+
 static void answer(struct rest *rest, ProtobufCMessage *result)
 {
+	bool insights = result->descriptor == &publisher__insight_list__descriptor;
 	struct conn *conn = TAKE(rest->conn);
-	char *json;
+	char *json, *link;
 
 	rest->edge->metrics.requests_total++;
 	conn_set_user(conn, NULL);
@@ -150,7 +177,9 @@ static void answer(struct rest *rest, ProtobufCMessage *result)
 		net_respond(conn, 204, HTTP_HEADERS, BYTES("", 0));
 	} else {
 		json = json_of_message(result);
-		json_respond(conn, rest->route->status, json, "");
+		link = next_page(rest, insights ? (const Publisher__InsightList *)result : NULL);
+		json_respond(conn, rest->route->status, json, link);
+		mem_free(link);
 		mem_free(json);
 	}
 	finish(rest);
@@ -175,8 +204,13 @@ static void merge_insights(struct rest *rest)
 							 : LIST_DEFAULT;
 	size_t n = 0;
 
-	for (unsigned i = 0; i < rest->n_replies; i++)
-		n += ((Publisher__PublisherReply *)rest->replies[i])->insights->n_items;
+	for (unsigned i = 0; i < rest->n_replies; i++) {
+		const Publisher__PublisherReply *reply =
+			(const Publisher__PublisherReply *)rest->replies[i];
+
+		n += reply->insights->n_items;
+		rest->is_cut = rest->is_cut || reply->more;
+	}
 	merged.items = xcalloc(n, sizeof(Publisher__Insight *));
 	for (unsigned i = 0; i < rest->n_replies; i++) {
 		const Publisher__InsightList *list =
@@ -186,8 +220,10 @@ static void merge_insights(struct rest *rest)
 			merged.items[merged.n_items++] = list->items[k];
 	}
 	qsort(merged.items, merged.n_items, sizeof(Publisher__Insight *), newer_insight);
-	if (merged.n_items > limit)
+	if (merged.n_items > limit) {
 		merged.n_items = limit;
+		rest->is_cut = true;
+	}
 	Publisher__Insight **items = merged.items;
 
 	answer(rest, &merged.base);
@@ -210,14 +246,16 @@ static void append_page(struct buf *pages, const ProtobufCMessage *list)
 	mem_free(json);
 }
 
-static void answer_pages(struct rest *rest)
+static void answer_pages(struct rest *rest, const Publisher__InsightList *last)
 {
 	struct conn *conn = TAKE(rest->conn);
+	char *link = next_page(rest, last);
 
 	rest->edge->metrics.requests_total++;
 	conn_set_user(conn, NULL);
 	buf_append(&rest->pages, "]", 2); /* with its zero */
-	json_respond(conn, rest->route->status, (const char *)rest->pages.data, "");
+	json_respond(conn, rest->route->status, (const char *)rest->pages.data, link);
+	mem_free(link);
 	finish(rest);
 }
 
@@ -232,7 +270,9 @@ static void take_page(struct rest *rest)
 
 	append_page(&rest->pages, &list->base);
 	if (list->n_items == 0 || command->has_limit) {
-		answer_pages(rest);
+		rest->is_cut = command->has_limit &&
+			       ((const Publisher__PublisherReply *)rest->replies[0])->more;
+		answer_pages(rest, list);
 		return;
 	}
 	if (rest->pages.len > REST_LIST_BYTES) {
@@ -290,7 +330,7 @@ static void conclude(struct rest *rest)
 	}
 	if (rest->route->service == REST_PUBLISHER_PAGES)
 		take_page(rest);
-	else if (rest->n_replies > 1)
+	else if (rest->route->service == REST_PUBLISHERS)
 		merge_insights(rest);
 	else
 		answer(rest, chosen(rest->replies[0], rest->route->result));
@@ -461,6 +501,11 @@ static bool has_body_method(const char *method)
 	       strcmp(method, "PATCH") == 0;
 }
 
+static bool is_get(const char *method)
+{
+	return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
 /* 0, or the status of what is wrong with the request before its key is looked at. */
 static int envelope_fault(const struct net_request *request, const char **ret_detail)
 {
@@ -493,6 +538,10 @@ static void start(struct edge *edge, struct conn *conn, const struct net_request
 	rest->edge = edge;
 	rest->conn = conn;
 	rest->route = route;
+	if (is_get(request->method)) {
+		rest->path = xstrdup(request->path);
+		rest->query = xstrdup(request->query);
+	}
 	rest->request = json_new(services[route->service].request);
 	rest->user.kind = NET_HTTP;
 	rest->user.on_answer = on_answer;
@@ -631,11 +680,6 @@ static const struct open_page {
 	{ "/readyz", ready, true, true },
 	{ "/metrics", gather_metrics, false, true },
 };
-
-static bool is_get(const char *method)
-{
-	return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-}
 
 static void answer_options(struct conn *conn)
 {

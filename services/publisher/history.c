@@ -172,6 +172,15 @@ static bool set_after(struct history_job *job, const char *after, uint64_t *ret)
 	return true;
 }
 
+static bool set_before(struct history_job *job, const char *cursor)
+{
+	job->has_before = cursor != NULL;
+	if (!cursor || uuid_parse(cursor, &job->before))
+		return true;
+	answer_error(job->call, 400, "cursor: expected one from a Link header");
+	return false;
+}
+
 static bool check_limit(struct bus_call *call, uint32_t limit, uint32_t most)
 {
 	char why[64];
@@ -297,24 +306,29 @@ void history_list_insights(struct history *history, const struct asker *asker,
                            struct bus_call *call, const Publisher__ListInsights *list)
 {
 	uint32_t limit = list->has_limit ? list->limit : HISTORY_LIMIT;
+	struct asker of_device = *asker;
 	struct history_job *job;
 	struct session_name name;
 	enum err err = OK;
 
 	if (!has_place(history, call) || !check_limit(call, limit, HISTORY_LIMIT_MOST))
 		return;
-	job = history_job_new(history, asker, call);
+	if (list->device_id)
+		of_device.device_id = list->device_id;
+	job = history_job_new(history, &of_device, call);
 	job->limit = limit;
-	if (!set_types(job, list->type)) {
+	if (!set_types(job, list->type) || !set_before(job, list->cursor)) {
 		history_job_free(job);
 		return;
 	}
 	job->from_ms = list->has_from_at ? list->from_at : INT64_MIN;
 	job->to_ms = list->has_to_at ? list->to_at : INT64_MAX;
-	if (!list->session_id)
+	if (list->device_id && asker->device_id && strcmp(list->device_id, asker->device_id) != 0)
+		err = ERR_NOT_FOUND; /* of another device than the key's */
+	else if (!list->session_id)
 		history_job_scan_account(job);
 	else
-		err = find_session(history, asker, list->session_id, &name);
+		err = find_session(history, &of_device, list->session_id, &name);
 	if (list->session_id && err == OK)
 		history_job_scan_session(job, &name, 0, true);
 	if (err == ERR_IO) {

@@ -50,6 +50,10 @@ void history_job_scan_session(struct history_job *job, const struct session_name
 	job->of_session = true;
 	session_key(&from, name, 'x');
 	key_end_of(&from, &to);
+	if (job->has_before) {
+		to = from;
+		key_add_u64(&to, outbox_number(&job->before));
+	}
 	key_add_u64(&from, after + 1);
 	add_scan(job, &from, &to, backwards);
 }
@@ -62,6 +66,20 @@ static void add_time(struct key *key, int64_t ms)
 	ms = ms < 0 ? 0 : ms;
 	least = uuid_numbered(ms > UUID_MS_MOST ? UUID_MS_MOST : ms, 0);
 	key_add_uuid(key, &least);
+}
+
+/* The end of a scan, not behind the id before which the page lies. */
+static void end_before(const struct history_job *job, const struct key *table, struct key *to)
+{
+	struct key before = *table;
+	int order;
+
+	if (!job->has_before)
+		return;
+	key_add_uuid(&before, &job->before);
+	order = memcmp(before.data, to->data, before.len < to->len ? before.len : to->len);
+	if (order < 0)
+		*to = before;
 }
 
 void history_job_scan_account(struct history_job *job)
@@ -77,6 +95,7 @@ void history_job_scan_account(struct history_job *job)
 			to = from;
 			add_time(&to, job->to_ms < 0 ? 0 : job->to_ms + 1);
 		}
+		end_before(job, &from, &to);
 		add_time(&from, job->from_ms);
 		add_scan(job, &from, &to, true);
 	}
@@ -169,10 +188,10 @@ enum history_step history_job_step(struct history_job *job)
 	for (size_t rows = 0; rows < HISTORY_SLICE; rows++) {
 		struct history_scan *scan;
 
-		if (job->found >= job->limit || job->items.len >= HISTORY_REPLY_BYTES)
-			return HISTORY_ANSWERED;
 		scan = next_row(job);
-		if (!scan)
+		job->is_cut =
+		        scan && (job->found >= job->limit || job->items.len >= HISTORY_REPLY_BYTES);
+		if (!scan || job->is_cut)
 			return HISTORY_ANSWERED;
 		if (job->of_session)
 			take_of_session(job, scan);
@@ -190,6 +209,8 @@ enum history_step history_job_step(struct history_job *job)
 void history_job_answer(const struct history_job *job, struct buf *ret)
 {
 	ret->len = 0;
+	if (job->is_cut)
+		raw_add_u64(ret, 2, 1); /* PublisherReply.more */
 	raw_add_bytes(ret, 14,
 	              BYTES(job->items.data, job->items.len)); /* PublisherReply.insights */
 }

@@ -23,6 +23,9 @@ struct history_job {
 	char *device_id; /* NULL: any */
 	uint64_t device_tag;
 	bool of_session; /* x rows */
+	bool has_before;
+	struct uuid before; /* only insights with a lesser id; for backward scans */
+	bool is_cut;        /* it ended before the rows did */
 	bool wanted[INSIGHT_TYPES];
 	int64_t from_ms, to_ms; /* publish time, both included */
 	size_t limit, found, rows;

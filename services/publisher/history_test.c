@@ -125,6 +125,87 @@ Test(history, filters_by_session_time_and_limit)
 	rig_free(rig);
 }
 
+Test(history, filters_by_device)
+{
+	struct rig *rig = rig_new(1);
+	struct rig_session one = streamed(rig, 5, "watch-1", 12);
+	Publisher__ListInsights list = PUBLISHER__LIST_INSIGHTS__INIT;
+	Publisher__PublisherReply *reply;
+	char text[UUID_TEXT];
+
+	(void)streamed(rig, 9, "watch-2", 8);
+	list.device_id = (char *)"watch-1";
+	reply = rig_list(rig, NULL, &list);
+	cr_assert_eq(reply->insights->n_items, 6);
+	wire_free(&reply->base);
+	reply = rig_list(rig, "watch-2", &list);
+	cr_assert_eq(reply->insights->n_items, 0, "a key of another device");
+	wire_free(&reply->base);
+	uuid_text(&one.id, text);
+	list.session_id = text;
+	reply = rig_list(rig, NULL, &list);
+	cr_assert_eq(reply->insights->n_items, 6);
+	wire_free(&reply->base);
+	list.device_id = (char *)"watch-2";
+	reply = rig_list(rig, NULL, &list);
+	cr_assert_eq(reply->insights->n_items, 0, "the session of another device");
+	wire_free(&reply->base);
+	rig_free(rig);
+}
+
+/* How many insights all the pages have; each continues where the one before ended. */
+static size_t count_pages(struct rig *rig, Publisher__ListInsights *list)
+{
+	char cursor[UUID_TEXT];
+	bool more = true;
+	size_t n = 0;
+
+	while (more) {
+		Publisher__PublisherReply *reply = rig_list(rig, NULL, list);
+
+		cr_assert_null(reply->error);
+		for (size_t i = 0; i < reply->insights->n_items; i++) {
+			const char *id = reply->insights->items[i]->id;
+
+			cr_assert(n == 0 || strcmp(id, cursor) < 0);
+			(void)snprintf(cursor, sizeof cursor, "%s", id);
+			n++;
+		}
+		list->cursor = cursor;
+		more = reply->more;
+		wire_free(&reply->base);
+	}
+	list->cursor = NULL;
+	return n;
+}
+
+Test(history, gives_pages_that_together_are_the_whole_list)
+{
+	struct rig *rig = rig_new(1);
+	struct rig_session one = streamed(rig, 5, "watch-1", 12);
+	Publisher__ListInsights list = PUBLISHER__LIST_INSIGHTS__INIT;
+	Publisher__PublisherReply *reply;
+	char text[UUID_TEXT];
+
+	(void)streamed(rig, 9, "watch-2", 8);
+	list.has_limit = true;
+	list.limit = 3;
+	cr_assert_eq(count_pages(rig, &list), 10);
+	list.has_to_at = true;
+	list.to_at = INT64_MAX - 1;
+	cr_assert_eq(count_pages(rig, &list), 10);
+	uuid_text(&one.id, text);
+	list.session_id = text;
+	cr_assert_eq(count_pages(rig, &list), 6);
+	list.limit = 6;
+	reply = rig_list(rig, NULL, &list);
+	cr_assert(!reply->more, "a list that just fits is whole");
+	wire_free(&reply->base);
+	list.cursor = (char *)"rubbish";
+	assert_error(rig_list(rig, NULL, &list), 400, "cursor: expected one from a Link header");
+	rig_free(rig);
+}
+
 Test(history, names_the_field_that_is_wrong)
 {
 	struct rig *rig = rig_new(1);

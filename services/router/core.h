@@ -54,6 +54,8 @@ typedef void router_fn(struct router *router, const struct asker *asker, struct 
 
 /* ---- answers ---- */
 
+#define ANSWER_BAD_CURSOR "cursor: expected one from a Link header"
+
 /* close_code 0: none. */
 void answer_error(struct router *router, struct bus_call *call, uint32_t status,
                   uint32_t close_code, const char *format, ...)

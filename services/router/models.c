@@ -324,6 +324,7 @@ struct listing {
 	const struct asker *asker;
 	Router__DeviceModel *models[MODELS_MAX];
 	size_t n, limit, bytes;
+	bool is_cut; /* there is one more */
 	enum err err;
 };
 
@@ -339,10 +340,11 @@ static bool list_one(void *ctx, const Events__ModelRow *row)
 		return true;
 	}
 	listing->bytes += protobuf_c_message_get_packed_size(&row->model->base);
-	if (listing->err != OK || listing->bytes > LIST_MAX_BYTES)
+	listing->is_cut = listing->n == listing->limit || listing->bytes > LIST_MAX_BYTES;
+	if (listing->err != OK || listing->is_cut)
 		return false;
 	listing->models[listing->n++] = (Router__DeviceModel *)wire_copy(&row->model->base);
-	return listing->n < listing->limit;
+	return true;
 }
 
 static void answer_models(struct bus_call *call, struct listing *listing)
@@ -350,6 +352,8 @@ static void answer_models(struct bus_call *call, struct listing *listing)
 	Router__RouterReply reply = ROUTER__ROUTER_REPLY__INIT;
 	Router__ModelList list = ROUTER__MODEL_LIST__INIT;
 
+	if (listing->is_cut)
+		reply.next = listing->models[listing->n - 1]->id;
 	list.n_items = listing->n;
 	list.items = listing->models;
 	reply.result_case = ROUTER__ROUTER_REPLY__RESULT_MODELS;
@@ -362,16 +366,22 @@ void on_list_models(struct router *router, const struct asker *asker, struct bus
 {
 	const Router__ListModels *list = request->list_models;
 	struct listing listing = { .router = router, .asker = asker, .limit = MODELS_MAX };
+	struct uuid before;
 	enum err err;
 
-	if (list->has_limit && list->limit == 0) {
-		answer_error(router, call, 400, 0, "limit: expected 1 or more, got 0");
+	if ((list->has_limit && list->limit == 0) ||
+	    (list->cursor && !uuid_parse(list->cursor, &before))) {
+		answer_error(router, call, 400, 0, "%s",
+		             list->has_limit && list->limit == 0
+		                     ? "limit: expected 1 or more, got 0"
+		                     : ANSWER_BAD_CURSOR);
 		wire_free(&request->base);
 		return;
 	}
 	if (list->has_limit && list->limit < MODELS_MAX)
 		listing.limit = list->limit;
-	err = view_each_model(router->deps.store, &asker->account, list_one, &listing);
+	err = view_each_model(router->deps.store, &asker->account, list->cursor ? &before : NULL,
+	                      list_one, &listing);
 	if (err == OK)
 		err = listing.err;
 	if (err == OK)

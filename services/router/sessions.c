@@ -119,19 +119,24 @@ void on_close_session(struct router *router, const struct asker *asker, struct b
 struct listing {
 	Router__Session *sessions[LIST_LIMIT_MAX];
 	size_t n, limit;
+	bool is_cut; /* there is one more */
 };
 
 static bool list_one(void *ctx, const Events__SessionRow *row)
 {
 	struct listing *listing = ctx;
 
+	if (listing->n == listing->limit) {
+		listing->is_cut = true;
+		return false;
+	}
 	listing->sessions[listing->n++] = (Router__Session *)wire_copy(&row->session->base);
-	return listing->n < listing->limit;
+	return true;
 }
 
 /* False: answered. */
 static bool check_list(struct router *router, struct bus_call *call,
-                       const Router__ListSessions *list)
+                       const Router__ListSessions *list, struct uuid *ret_before)
 {
 	if (list->has_limit && (list->limit < 1 || list->limit > LIST_LIMIT_MAX))
 		answer_error(router, call, 400, 0, "limit: expected 1 to %d, got %u",
@@ -140,16 +145,26 @@ static bool check_list(struct router *router, struct bus_call *call,
 	         strcmp(list->status, "closed") != 0)
 		answer_error(router, call, 400, 0, "status: expected open or closed, got \"%.*s\"",
 		             text_cut(list->status, 48), list->status);
+	else if (list->cursor && !uuid_parse(list->cursor, ret_before))
+		answer_error(router, call, 400, 0, ANSWER_BAD_CURSOR);
 	else
 		return true;
 	return false;
 }
 
-static void answer_sessions(struct bus_call *call, struct listing *listing)
+/* next: where the walk gave up, or nil. */
+static void answer_sessions(struct bus_call *call, struct listing *listing, const struct uuid *next)
 {
 	Router__RouterReply reply = ROUTER__ROUTER_REPLY__INIT;
 	Router__SessionList sessions = ROUTER__SESSION_LIST__INIT;
+	char text[UUID_TEXT];
 
+	if (!uuid_is_nil(next)) {
+		uuid_text(next, text);
+		reply.next = text;
+	} else if (listing->is_cut) {
+		reply.next = listing->sessions[listing->n - 1]->id;
+	}
 	sessions.n_items = listing->n;
 	sessions.items = listing->sessions;
 	reply.result_case = ROUTER__ROUTER_REPLY__RESULT_SESSIONS;
@@ -157,20 +172,33 @@ static void answer_sessions(struct bus_call *call, struct listing *listing)
 	answer(call, &reply);
 }
 
+/* False: a key of one device asks about another: the list is empty. */
+static bool choose_device(const struct asker *asker, const char *wanted, const char **ret)
+{
+	*ret = wanted ? wanted : asker->device_id;
+	return !wanted || !asker->device_id || strcmp(wanted, asker->device_id) == 0;
+}
+
 void on_list_sessions(struct router *router, const struct asker *asker, struct bus_call *call,
                       Router__RouterRequest *request)
 {
 	const Router__ListSessions *list = request->list_sessions;
 	struct listing listing = { .limit = list->has_limit ? list->limit : LIST_LIMIT };
-	struct view_sessions which = { &asker->account, asker->device_id, VIEW_ANY };
-	enum err err;
+	struct view_sessions which = { .account = &asker->account };
+	struct uuid before, next = { 0 };
+	enum err err = OK;
 
-	if (check_list(router, call, list)) {
+	if (check_list(router, call, list, &before)) {
 		if (list->status)
 			which.status = list->status[0] == 'o' ? VIEW_OPEN : VIEW_CLOSED;
-		err = view_each_session(router->deps.store, &which, list_one, &listing);
+		which.before = list->cursor ? &before : NULL;
+		which.from_ms = list->has_from_at ? list->from_at : INT64_MIN;
+		which.to_ms = list->has_to_at ? list->to_at : INT64_MAX;
+		if (choose_device(asker, list->device_id, &which.device_id))
+			err = view_each_session(router->deps.store, &which, list_one, &listing,
+			                        &next);
 		if (err == OK)
-			answer_sessions(call, &listing);
+			answer_sessions(call, &listing, &next);
 		else
 			answer_failure(router, call, err);
 	}

@@ -608,6 +608,99 @@ Test(sessions, lists_refuse_a_limit_or_a_status_that_is_none)
 	assert_error(list_sessions(&alice, 0, ""), 400, 0, NULL);
 }
 
+static Router__RouterReply *list_as(const struct user *user, Router__ListSessions *list)
+{
+	Router__RouterRequest request = ROUTER__ROUTER_REQUEST__INIT;
+
+	request.command_case = ROUTER__ROUTER_REQUEST__COMMAND_LIST_SESSIONS;
+	request.list_sessions = list;
+	return ask_as(user, &request);
+}
+
+static void assert_listed(const struct user *user, Router__ListSessions *list, const char *devices)
+{
+	Router__RouterReply *reply = list_as(user, list);
+	char got[64] = "";
+
+	cr_assert_null(reply->error, "%s", reply->error ? reply->error->detail : "");
+	for (size_t i = 0; i < reply->sessions->n_items; i++)
+		(void)strncat(got, reply->sessions->items[i]->device_id, 1);
+	cr_assert_str_eq(got, devices);
+	DONE_WITH(reply);
+}
+
+Test(sessions, lists_filter_by_device_and_by_the_time_of_the_start)
+{
+	static const char *const name[] = { "a", "b", "a", "c", "a" };
+	Router__ListSessions list = ROUTER__LIST_SESSIONS__INIT;
+	char model[UUID_TEXT];
+	struct user bound = alice;
+	int64_t started[5];
+
+	given_model(&alice, "Watch", 1, model);
+	for (int i = 0; i < 5; i++) {
+		struct device device = { model, name[i], 0, 1 };
+
+		pass(1000);
+		started[i] = clock_wall_ms();
+		(void)given_session(&alice, &device);
+	}
+	assert_listed(&alice, &list, "acaba");
+	list.has_from_at = 1;
+	list.from_at = started[1];
+	list.has_to_at = 1;
+	list.to_at = started[4] - 1;
+	assert_listed(&alice, &list, "cab");
+	list.device_id = (char *)"a";
+	assert_listed(&alice, &list, "a");
+	list.has_from_at = list.has_to_at = 0;
+	assert_listed(&alice, &list, "aaa");
+	list.status = (char *)"open";
+	assert_listed(&alice, &list, "a");
+	bound.device_id = "b";
+	list.status = NULL;
+	assert_listed(&bound, &list, "");
+	assert_listed(&bob, &list, "");
+	list.device_id = (char *)"unknown";
+	assert_listed(&alice, &list, "");
+}
+
+Test(sessions, pages_of_a_list_are_the_whole_list)
+{
+	Router__ListSessions list = ROUTER__LIST_SESSIONS__INIT;
+	char model[UUID_TEXT], got[16] = "", *cursor = NULL;
+
+	given_model(&alice, "Watch", 1, model);
+	for (char c = 'a'; c < 'h'; c++) {
+		const char name[2] = { c, 0 };
+		struct device device = { model, name, 0, 1 };
+
+		(void)given_session(&alice, &device);
+		pass(1);
+	}
+	list.has_limit = 1;
+	list.limit = 3;
+	do {
+		Router__RouterReply *reply;
+
+		list.cursor = cursor;
+		reply = list_as(&alice, &list);
+		for (size_t i = 0; i < reply->sessions->n_items; i++)
+			(void)strncat(got, reply->sessions->items[i]->device_id, 1);
+		mem_free(cursor);
+		cursor = reply->next ? xstrdup(reply->next) : NULL;
+		DONE_WITH(reply);
+	} while (cursor);
+	cr_assert_str_eq(got, "gfedcba");
+	list.limit = 7;
+	list.cursor = NULL;
+	Router__RouterReply *whole = list_as(&alice, &list);
+	cr_assert_null(whole->next, "a list that just fits is whole");
+	DONE_WITH(whole);
+	list.cursor = (char *)"garbage";
+	assert_error(list_as(&alice, &list), 400, 0, "cursor: expected one from a Link header");
+}
+
 Test(sessions, a_key_of_one_device_lists_only_its_sessions)
 {
 	char model[UUID_TEXT];

@@ -41,22 +41,43 @@ enum err view_newest_session(struct store *store, const struct uuid *account,
 
 typedef bool row_fn(void *ctx, struct bytes key, struct bytes value);
 
-static enum err each_from(struct store *store, const struct key *from, const struct key *prefix,
-                          bool backwards, row_fn *fn, void *ctx)
+static enum err each_between(struct store *store, const struct key *from, const struct key *end,
+                             bool backwards, row_fn *fn, void *ctx)
 {
-	struct key end;
-	struct store_scan *scan;
+	struct store_scan *scan = scan_open(store, key_bytes(from), key_bytes(end), backwards);
 	struct bytes key, value;
 	enum err err;
 
-	key_end_of(prefix, &end);
-	scan = scan_open(store, key_bytes(from), key_bytes(&end), backwards);
 	while (scan_next(scan, &key, &value))
 		if (!fn(ctx, key, value))
 			break;
 	err = scan_err(scan);
 	scan_close(scan);
 	return err;
+}
+
+static enum err each_from(struct store *store, const struct key *from, const struct key *prefix,
+                          bool backwards, row_fn *fn, void *ctx)
+{
+	struct key end;
+
+	key_end_of(prefix, &end);
+	return each_between(store, from, &end, backwards, fn, ctx);
+}
+
+/* Newest first, those before an id or (NULL) all. */
+static enum err each_before(struct store *store, const struct key *prefix,
+                            const struct uuid *before, row_fn *fn, void *ctx)
+{
+	struct key end;
+
+	if (before) {
+		end = *prefix;
+		key_add_uuid(&end, before);
+	} else {
+		key_end_of(prefix, &end);
+	}
+	return each_between(store, prefix, &end, true, fn, ctx);
 }
 
 static enum err each_row(struct store *store, const struct key *prefix, bool backwards, row_fn *fn,
@@ -130,15 +151,15 @@ static bool on_model_row(void *ctx, struct bytes key, struct bytes value)
 	return more;
 }
 
-enum err view_each_model(struct store *store, const struct uuid *account, view_model_fn *fn,
-                         void *ctx)
+enum err view_each_model(struct store *store, const struct uuid *account, const struct uuid *before,
+                         view_model_fn *fn, void *ctx)
 {
 	struct model_walk walk = { fn, ctx, OK };
 	struct key key;
 	enum err err;
 
 	key_start(&key, PARTITION_OWN, account, 'm');
-	err = each_row(store, &key, true, on_model_row, &walk);
+	err = each_before(store, &key, before, on_model_row, &walk);
 	return err != OK ? err : walk.err;
 }
 
@@ -148,8 +169,15 @@ struct session_walk {
 	view_session_fn *fn;
 	void *ctx;
 	size_t seen;
+	struct uuid *next;
 	enum err err;
 };
+
+static bool is_between(const Events__SessionRow *row, const struct view_sessions *which)
+{
+	return row->session->started_at >= which->from_ms &&
+	       row->session->started_at <= which->to_ms;
+}
 
 static bool has_status(const Events__SessionRow *row, enum view_status status)
 {
@@ -169,24 +197,30 @@ static bool on_session_key(void *ctx, struct bytes key, struct bytes value)
 	walk->err = view_session(walk->store, walk->which->account, &id, &row);
 	if (walk->err != OK)
 		return false;
-	more = !has_status(row, walk->which->status) || walk->fn(walk->ctx, row);
+	more = !has_status(row, walk->which->status) || !is_between(row, walk->which) ||
+	       walk->fn(walk->ctx, row);
 	wire_free(&row->base);
-	return more && (!walk->which->device_id || ++walk->seen < VIEW_DEVICE_MAX);
+	if (more && ++walk->seen == VIEW_SEEN_MAX) {
+		*walk->next = id;
+		return false;
+	}
+	return more;
 }
 
 enum err view_each_session(struct store *store, const struct view_sessions *which,
-                           view_session_fn *fn, void *ctx)
+                           view_session_fn *fn, void *ctx, struct uuid *ret_next)
 {
 	static const char table[] = { [VIEW_ANY] = 's', [VIEW_OPEN] = 'w', [VIEW_CLOSED] = 'c' };
-	struct session_walk walk = { store, which, fn, ctx, 0, OK };
+	struct session_walk walk = { store, which, fn, ctx, 0, ret_next, OK };
 	struct key key;
 	enum err err;
 
+	*ret_next = (struct uuid){ 0 };
 	if (which->device_id)
 		key = row_device_sessions_key(which->account, which->device_id);
 	else
 		key_start(&key, PARTITION_OWN, which->account, table[which->status]);
-	err = each_row(store, &key, true, on_session_key, &walk);
+	err = each_before(store, &key, which->before, on_session_key, &walk);
 	return err != OK ? err : walk.err;
 }
 

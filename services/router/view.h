@@ -36,18 +36,22 @@ CHECKED enum err view_count_models(struct store *store, const struct uuid *accou
 
 /* Newest first, until fn says false. Rows are borrowed for the call. */
 typedef bool view_model_fn(void *ctx, const Events__ModelRow *row);
-CHECKED enum err view_each_model(struct store *store, const struct uuid *account, view_model_fn *fn,
-                                 void *ctx);
+/* before: only those made before this one; NULL: from the newest. */
+CHECKED enum err view_each_model(struct store *store, const struct uuid *account,
+                                 const struct uuid *before, view_model_fn *fn, void *ctx);
 enum view_status { VIEW_ANY, VIEW_OPEN, VIEW_CLOSED };
 struct view_sessions {
 	const struct uuid *account;
-	const char *device_id; /* NULL: any; else at most VIEW_DEVICE_MAX of its newest are seen */
+	const char *device_id; /* NULL: any */
 	enum view_status status;
+	const struct uuid *before; /* as above */
+	int64_t from_ms, to_ms;    /* started_at, both included */
 };
-#define VIEW_DEVICE_MAX 10000
+#define VIEW_SEEN_MAX 10000 /* sessions looked at by one call */
 typedef bool view_session_fn(void *ctx, const Events__SessionRow *row);
+/* ret_next: where it stopped because VIEW_SEEN_MAX were seen; nil: it did not. */
 CHECKED enum err view_each_session(struct store *store, const struct view_sessions *which,
-                                   view_session_fn *fn, void *ctx);
+                                   view_session_fn *fn, void *ctx, struct uuid *ret_next);
 
 /* Sessions not settled (open, or superseded and not yet ended at their publisher) by edge, in
  * the order of (slot, incarnation, session), until fn says false. */

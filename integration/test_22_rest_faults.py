@@ -205,7 +205,7 @@ def test_deleting_what_is_not_there_is_not_found(http, id):
     ("DELETE", "/v1/sessions", {"GET"}),
     ("POST", "/v1/sessions", {"GET"}),
     ("PATCH", f"/v1/sessions/{NOBODY}", {"GET"}),
-    ("POST", f"/v1/device-models/{NOBODY}", {"GET", "DELETE"}),
+    ("POST", f"/v1/device-models/{NOBODY}", {"GET", "PUT", "DELETE"}),
     ("DELETE", "/v1/insights", {"GET"}),
     ("POST", "/healthz", {"GET"}),
     ("DELETE", "/", {"GET"}),

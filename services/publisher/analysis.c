@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATE_VERSION    2
+#define STATE_VERSION    3
 #define MIN_RATE_HZ      8.0   /* two samples a beat at 240 bpm */
 #define LIGHT_CELL_HZ    50.0  /* beats to 8 Hz, with room for the box filter's slope */
 #define MOTION_CELL_HZ   25.0  /* arms and legs stay below 10 Hz */
@@ -52,7 +52,9 @@ struct state {
 	uint32_t is_calibrated;
 	uint32_t vitals; /* offset */
 	uint32_t started;
-	int64_t origin_ms;     /* t0 of the first frame: session second 0 */
+	int64_t base_ms;       /* t0 of the frame that came first. All times below and in the
+	                        * grids are from it, so that nothing depends on the epoch */
+	int64_t origin_ms;     /* session second 0: a frame that was overtaken may be earlier */
 	int64_t second;        /* the newest second computed */
 	int64_t frame_span_ms; /* the longest frame seen, at most FRAME_SPAN_MS */
 	struct step_back back;
@@ -372,7 +374,7 @@ static void compute_until(struct analysis *analysis, int64_t second)
 		struct answering answering = { analysis, 0 };
 
 		fill_second(state, state->second + 1);
-		answering.t_ms = state->origin_ms + state->second * 1000;
+		answering.t_ms = state->base_ms + state->origin_ms + state->second * 1000;
 		vitals_tick(vitals_of(state), state->second, on_answer, &answering);
 	}
 }
@@ -431,14 +433,15 @@ static void restart(struct state *state, int64_t t0_ms)
 	}
 	reset_vitals(state);
 	state->started = 1;
-	state->origin_ms = t0_ms;
+	state->base_ms = t0_ms;
+	state->origin_ms = 0;
 	state->second = -EARLY_MS / 1000;
 	state->back = (struct step_back){ 0 };
 }
 
 /* A frame that ends more than STEP_BACK_MS behind the windows: late, or the sign of a
  * clock that was set back. True when it is the latter. */
-static bool has_stepped_back(struct state *state, unsigned slot, int64_t t0_ms, int64_t end_ms)
+static bool has_stepped_back(struct state *state, unsigned slot, int64_t t_ms, int64_t end_ms)
 {
 	struct step_back *back = &state->back;
 
@@ -448,9 +451,9 @@ static bool has_stepped_back(struct state *state, unsigned slot, int64_t t0_ms, 
 	}
 	if (back->frames > 0 && back->slot != slot)
 		return false;
-	if (back->frames == 0 || t0_ms < back->until_ms - STEP_JOIN_MS ||
-	    t0_ms > back->until_ms + STEP_JOIN_MS)
-		*back = (struct step_back){ .from_ms = t0_ms, .slot = slot };
+	if (back->frames == 0 || t_ms < back->until_ms - STEP_JOIN_MS ||
+	    t_ms > back->until_ms + STEP_JOIN_MS)
+		*back = (struct step_back){ .from_ms = t_ms, .slot = slot };
 	back->until_ms = end_ms;
 	back->frames++;
 	return back->frames >= 2 && back->until_ms - back->from_ms >= STEP_BACK_MS;
@@ -478,7 +481,7 @@ static bool read_values(const struct source *source, const uint8_t *sample, int3
 	return is_clipped;
 }
 
-static struct grid_placed place(struct analysis *analysis, struct source *source, int64_t t0_ms,
+static struct grid_placed place(struct analysis *analysis, struct source *source, int64_t t_ms,
                                 const uint8_t *payload, uint32_t sample_count)
 {
 	struct state *state = analysis->state;
@@ -488,8 +491,8 @@ static struct grid_placed place(struct analysis *analysis, struct source *source
 	int64_t k;
 
 	if (!source->grid.started)
-		grid_start(&source->grid, room, t0_ms, state->origin_ms + state->second * 1000);
-	k = grid_index(&source->grid, t0_ms);
+		grid_start(&source->grid, room, t_ms, state->origin_ms + state->second * 1000);
+	k = grid_index(&source->grid, t_ms);
 	for (uint32_t i = 0; i < sample_count; i++) {
 		int32_t value[FRONT_CHANNELS];
 		bool is_clipped = read_values(source, payload + i * stride, value);
@@ -501,31 +504,32 @@ static struct grid_placed place(struct analysis *analysis, struct source *source
 }
 
 /* Nothing is computed yet and an earlier frame comes: the session began with it. */
-static void begin_earlier(struct state *state, int64_t t0_ms)
+static void begin_earlier(struct state *state, int64_t t_ms)
 {
-	state->origin_ms = t0_ms;
+	state->origin_ms = t_ms;
 	for (size_t i = 0; i < state->n_sources; i++)
 		if (state->source[i].grid.started)
-			grid_rewind(&state->source[i].grid, t0_ms - EARLY_MS);
+			grid_rewind(&state->source[i].grid, t_ms - EARLY_MS);
 }
 
-static void follow_time(struct analysis *analysis, unsigned slot, int64_t t0_ms, int64_t end_ms)
+/* Where a frame of span_ms that begins at t0_ms belongs in the session's time. */
+static int64_t follow_time(struct analysis *analysis, unsigned slot, int64_t t0_ms, int64_t span_ms)
 {
 	struct state *state = analysis->state;
+	int64_t t_ms = t0_ms - state->base_ms;
 
 	if (!state->started) {
 		restart(state, t0_ms);
-		return;
-	}
-	if (state->second == -EARLY_MS / 1000 && t0_ms < state->origin_ms &&
-	    t0_ms >= state->origin_ms - EARLY_MS) {
-		begin_earlier(state, t0_ms);
-	} else if ((double)t0_ms - session_newest_ms(state) > JUMP_MS) {
+	} else if (state->second == -EARLY_MS / 1000 && t_ms < state->origin_ms &&
+	           t_ms >= state->origin_ms - EARLY_MS) {
+		begin_earlier(state, t_ms);
+	} else if ((double)t_ms - session_newest_ms(state) > JUMP_MS) {
 		analysis_finish(analysis);
 		restart(state, t0_ms);
-	} else if (has_stepped_back(state, slot, t0_ms, end_ms)) {
+	} else if (has_stepped_back(state, slot, t_ms, t_ms + span_ms)) {
 		restart(state, t0_ms);
 	}
+	return t0_ms - state->base_ms;
 }
 
 struct analysis_placed analysis_push(struct analysis *analysis, unsigned slot, int64_t t0_ms,
@@ -534,7 +538,7 @@ struct analysis_placed analysis_push(struct analysis *analysis, unsigned slot, i
 	struct state *state = analysis->state;
 	struct source *source;
 	struct grid_placed placed;
-	int64_t span_ms;
+	int64_t span_ms, t_ms;
 
 	if (slot >= ANALYSIS_MAX_SLOTS || state->source_of[slot] == NO_SOURCE || sample_count == 0)
 		return (struct analysis_placed){ 0 };
@@ -542,10 +546,10 @@ struct analysis_placed analysis_push(struct analysis *analysis, unsigned slot, i
 		return (struct analysis_placed){ .late = sample_count };
 	source = &state->source[state->source_of[slot]];
 	span_ms = (int64_t)(sample_count * 1000 / (source->grid.rate_hz * source->grid.stride));
-	follow_time(analysis, slot, t0_ms, t0_ms + span_ms);
+	t_ms = follow_time(analysis, slot, t0_ms, span_ms);
 	if (span_ms > state->frame_span_ms)
 		state->frame_span_ms = span_ms < FRAME_SPAN_MS ? span_ms : FRAME_SPAN_MS;
-	placed = place(analysis, source, t0_ms, payload, sample_count);
+	placed = place(analysis, source, t_ms, payload, sample_count);
 	advance(analysis);
 	return (struct analysis_placed){ placed.stored, placed.overlapped, placed.late };
 }
@@ -555,7 +559,7 @@ void analysis_finish(struct analysis *analysis)
 	struct state *state = analysis->state;
 	double newest = session_newest_ms(state);
 	int64_t last = (int64_t)floor((newest - (double)state->origin_ms) / 1000 + 1e-3);
-	struct answering answering = { analysis, (int64_t)floor(newest) };
+	struct answering answering = { analysis, state->base_ms + (int64_t)floor(newest) };
 
 	if (!state->started)
 		return;

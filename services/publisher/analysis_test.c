@@ -44,13 +44,29 @@ static void put(uint8_t *at, unsigned bytes, double value)
 		at[b] = (uint8_t)((uint32_t)whole >> (8 * b));
 }
 
+static void fill_light(uint8_t *payload, size_t from, size_t count, double bpm)
+{
+	for (size_t i = 0; i < count; i++)
+		put(payload + 2 * i, 2, 1000 + 500 * pulse_at((double)(from + i) / RATE, bpm, 15));
+}
+
+static void fill_limb(uint8_t *payload, size_t from, size_t count, double swing)
+{
+	for (size_t i = 0; i < count; i++) {
+		double t = (double)(from + i) / RATE;
+
+		put(payload + 6 * i, 2, swing * sin(2 * M_PI * 1.8 * t));
+		put(payload + 6 * i + 2, 2, swing * cos(2 * M_PI * 0.9 * t));
+		put(payload + 6 * i + 4, 2, 1000);
+	}
+}
+
 static struct analysis_placed push_light(struct analysis *analysis, size_t from, size_t count,
                                          double bpm)
 {
 	static uint8_t payload[2 * 65535];
 
-	for (size_t i = 0; i < count; i++)
-		put(payload + 2 * i, 2, 1000 + 500 * pulse_at((double)(from + i) / RATE, bpm, 15));
+	fill_light(payload, from, count, bpm);
 	return analysis_push(analysis, LIGHT, (int64_t)(from * 1000 / RATE), payload,
 	                     (uint32_t)count);
 }
@@ -60,13 +76,7 @@ static struct analysis_placed push_limb(struct analysis *analysis, size_t from, 
 {
 	static uint8_t payload[6 * 65535];
 
-	for (size_t i = 0; i < count; i++) {
-		double t = (double)(from + i) / RATE;
-
-		put(payload + 6 * i, 2, swing * sin(2 * M_PI * 1.8 * t));
-		put(payload + 6 * i + 2, 2, swing * cos(2 * M_PI * 0.9 * t));
-		put(payload + 6 * i + 4, 2, 1000);
-	}
+	fill_limb(payload, from, count, swing);
 	return analysis_push(analysis, LIMB, (int64_t)(from * 1000 / RATE), payload,
 	                     (uint32_t)count);
 }
@@ -189,15 +199,38 @@ Test(analysis, says_the_same_whether_frames_hold_a_sample_or_ten_seconds)
 	assert_same(&of_fine, &of_coarse);
 }
 
+Test(analysis, says_the_same_at_any_time_of_the_epoch)
+{
+	AUTO(analysis_free) struct analysis *then = analysis_new(&watch_config);
+	AUTO(analysis_free) struct analysis *now = analysis_new(&watch_config);
+	struct heard of_then = { .count = 0 }, of_now = { .count = 0 };
+	const int64_t epoch_ms = 1760000000123;
+
+	wear(then, 0, 60, RATE, &of_then);
+	for (size_t at = 0; at < 60 * RATE; at += RATE) {
+		uint8_t payload[2 * RATE], motion[6 * RATE];
+
+		fill_light(payload, at, RATE, 72);
+		analysis_push(now, LIGHT, epoch_ms + (int64_t)at * 1000 / RATE, payload, RATE);
+		fill_limb(motion, at, RATE, 50);
+		analysis_push(now, LIMB, epoch_ms + (int64_t)at * 1000 / RATE, motion, RATE);
+		take(now, &of_now);
+	}
+	for (size_t i = 0; i < of_now.count; i++)
+		of_now.item[i].t_ms -= epoch_ms;
+
+	assert_same(&of_then, &of_now);
+}
+
 Test(analysis, says_the_same_when_frames_overtake_each_other_within_the_window)
 {
 	AUTO(analysis_free) struct analysis *in_order = analysis_new(&watch_config);
 	AUTO(analysis_free) struct analysis *swapped = analysis_new(&watch_config);
 	struct heard of_order = { .count = 0 }, of_swapped = { .count = 0 };
-	const size_t order[] = { 2, 0, 1, 3 }, frame = RATE / 4;
+	const size_t order[] = { 2, 0, 3, 1, 4 }, frame = RATE / 5;
 
 	wear(in_order, 0, 60, frame, &of_order);
-	for (size_t at = 0; at < 60 * RATE; at += 4 * frame) {
+	for (size_t at = 0; at < 60 * RATE; at += ARRAY_LEN(order) * frame) {
 		for (size_t i = 0; i < ARRAY_LEN(order); i++) {
 			push_limb(swapped, at + order[i] * frame, frame, 50);
 			push_light(swapped, at + order[i] * frame, frame, 72);

@@ -430,6 +430,43 @@ static void close_with_a_scan(void)
 	store_close(store);
 }
 
+/* The numbers of n frames, each once and in no order: k * step mod n. */
+static void put_runs(unsigned sessions, unsigned n, unsigned step)
+{
+	for (unsigned k = 0; k < n; k++) {
+		batch_clear(batch);
+		for (unsigned session = 0; session < sessions; session++) {
+			char key[64];
+
+			(void)snprintf(key, sizeof key, "%035u%08u", session, k * step % n);
+			batch_put(batch, text(key), text("frame"));
+		}
+		cr_assert_eq(store_write(store, batch), OK);
+	}
+}
+
+EITHER(keeps_the_runs_of_many_sessions_in_order_however_they_come)
+{
+	const unsigned sessions = 7, n = 1000;
+	struct bytes key, value;
+	struct store_scan *scan;
+	unsigned seen = 0;
+
+	put_runs(sessions, n, 1);
+	put_runs(sessions, n, 7);
+
+	scan = scan_open(store, text("0"), text("1"), false);
+	for (; scan_next(scan, &key, &value); seen++) {
+		char expected[64];
+
+		(void)snprintf(expected, sizeof expected, "%035u%08u", seen / n, seen % n);
+		cr_assert_eq(key.len, strlen(expected));
+		cr_assert_eq(memcmp(key.data, expected, key.len), 0, "%s", expected);
+	}
+	scan_close(scan);
+	cr_assert_eq(seen, sessions * n);
+}
+
 Test(store_memory, does_not_close_under_an_open_scan, .signal = SIGABRT)
 {
 	close_with_a_scan();

@@ -133,6 +133,17 @@ struct listener {
 	size_t index;
 };
 
+/* How often the loop turns. While frames come by the thousand a second, each waking it alone,
+ * most of their cost is the waking: then a turn begins PACE_TURN_US after the one before. */
+#define PACE_TURN_US   1000
+#define PACE_WINDOW_US 10000 /* over which the events are counted       */
+#define PACE_EVENTS    50    /* in a window, from that on: 5,000 a second */
+struct pace {
+	int64_t turn_us, window_us; /* beginnings */
+	unsigned events;            /* in this window */
+	bool busy;                  /* the window before had that many */
+};
+
 struct net {
 	struct lws_context *context;
 	struct lws_vhost *vhost;
@@ -152,6 +163,7 @@ struct net {
 	struct inflater *inflater; /* NULL: permessage-deflate is not offered */
 	struct net_times times;
 	struct net_counts counts;
+	struct pace pace;
 	uint8_t *scratch; /* NET_WRITE_BYTES */
 };
 

@@ -16,6 +16,7 @@
  *
  * libwebsockets logs nothing: its lines may hold what a client sent.
  */
+#include "common/clock.h"
 #include "services/edge/net_internal.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WEBSOCKET_GUID    "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -183,12 +185,31 @@ static void serve_socket(struct conn *conn, uint32_t events)
 	update_interest(conn);
 }
 
+static void rest(struct pace *pace)
+{
+	int64_t now = clock_boot_us(), left = pace->turn_us + PACE_TURN_US - now;
+	struct timespec span = { .tv_nsec = left * 1000 };
+
+	if (now - pace->window_us >= PACE_WINDOW_US) {
+		pace->busy = pace->events >= PACE_EVENTS * (now - pace->window_us) / PACE_WINDOW_US;
+		pace->window_us = now;
+		pace->events = 0;
+	}
+	if (pace->busy && left > 0)
+		(void)nanosleep(&span, NULL); /* a signal only ends it early */
+}
+
 void socket_serve(struct net *net, bool now)
 {
 	struct epoll_event event[EVENTS_A_TURN];
-	int n = epoll_wait(net->epoll_fd, event, EVENTS_A_TURN, now ? 0 : -1);
+	int n;
 
+	if (!now)
+		rest(&net->pace);
+	n = epoll_wait(net->epoll_fd, event, EVENTS_A_TURN, now ? 0 : -1);
 	MUST(n >= 0 || errno == EINTR);
+	net->pace.turn_us = clock_boot_us();
+	net->pace.events += n > 0 ? (unsigned)n : 0;
 	for (int i = 0; i < n; i++)
 		if (!event[i].data.ptr)
 			loop_dispatch(net->loop); /* first: revocations come this way */

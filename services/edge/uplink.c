@@ -1,6 +1,7 @@
 #include "services/edge/uplink.h"
 
 #include "common/clock.h"
+#include "common/clock.h"
 #include "common/list.h"
 #include "common/log.h"
 #include "common/map.h"
@@ -45,6 +46,8 @@ struct uplink {
 	size_t unsent_bytes;
 	unsigned in_air;
 	struct timer timer; /* sends a waiting batch */
+	int64_t sent_ms;    /* boot time of the last batch */
+	bool crowded;       /* it held many frames: the next one gathers for a while */
 	bool holding_off;
 };
 
@@ -80,6 +83,7 @@ struct batch {
 	} part[];
 };
 
+static void send_or_wait(struct uplink *uplink);
 static void flush(struct uplink *uplink);
 
 static uint64_t closing_number(const struct stream *stream)
@@ -342,8 +346,7 @@ static void on_reply(void *ctx, enum err err, struct bytes data)
 	list_remove(&batch->link);
 	mem_free(batch);
 	feed_hungry(uplink->uplinks);
-	if (!uplink->holding_off)
-		flush(uplink);
+	send_or_wait(uplink);
 }
 
 static void pack_frame(struct packing *packing, const struct item *item)
@@ -440,22 +443,30 @@ static void flush(struct uplink *uplink)
 		batch->part[i].end = entry->first + (entry->opening != NULL) + entry->n_frames +
 				     (entry->closing != NULL);
 	}
+	uplink->sent_ms = clock_boot_ms();
+	uplink->crowded = packing->n_frames >= UPLINK_CROWD_FRAMES;
 	send_batch(uplink, packing, batch);
+}
+
+/* A batch costs the publisher a wake-up and a sync: where many frames come, it is worth
+ * gathering them; where few come, they go at once. */
+static void send_or_wait(struct uplink *uplink)
+{
+	bool gathers = uplink->crowded && clock_boot_ms() < uplink->sent_ms + UPLINK_BATCH_MS;
+
+	if (list_empty(&uplink->dirty) || uplink->holding_off)
+		return;
+	if ((uplink->in_air == 0 && !gathers) || uplink->unsent_bytes >= UPLINK_BATCH_BYTES)
+		flush(uplink);
+	else if (uplink->timer.place == 0)
+		timer_set(uplink->uplinks->deps.loop, &uplink->timer, UPLINK_BATCH_MS, send_now,
+			  uplink);
 }
 
 void uplinks_turn_end(struct uplinks *uplinks)
 {
-	for (unsigned i = 0; i < uplinks->deps.publishers; i++) {
-		struct uplink *uplink = &uplinks->uplink[i];
-
-		if (list_empty(&uplink->dirty) || uplink->holding_off)
-			continue;
-		if (uplink->in_air == 0 || uplink->unsent_bytes >= UPLINK_BATCH_BYTES)
-			flush(uplink);
-		else if (uplink->timer.place == 0)
-			timer_set(uplinks->deps.loop, &uplink->timer, UPLINK_BATCH_MS, send_now,
-				  uplink);
-	}
+	for (unsigned i = 0; i < uplinks->deps.publishers; i++)
+		send_or_wait(&uplinks->uplink[i]);
 }
 
 struct stream *stream_new(struct uplinks *uplinks, const struct uuid *account,
@@ -482,9 +493,10 @@ struct stream *stream_new(struct uplinks *uplinks, const struct uuid *account,
 
 void stream_add(struct stream *stream, struct bytes frame)
 {
-	struct item *item = xcalloc(1, sizeof *item + frame.len);
+	struct item *item = xrealloc(NULL, 1, sizeof *item + frame.len);
 
 	MUST(!stream->closing);
+	item->next = NULL;
 	item->len = frame.len;
 	memcpy(item->data, frame.data, frame.len);
 	*stream->end = item;

@@ -10,8 +10,8 @@
  *
  * A publisher that expects another number than it got says so, and the stream goes back
  * to it; a batch that is not answered goes back to acked. Batches are per publisher: sent
- * at the end of a turn when nothing is in the air, else at UPLINK_BATCH_BYTES or after
- * UPLINK_BATCH_MS.
+ * at the end of a turn when nothing is in the air and the last one was small, else at
+ * UPLINK_BATCH_BYTES or after UPLINK_BATCH_MS.
  *
  * A stream outlives its socket: it ends when its closing is acknowledged.
  */
@@ -24,6 +24,7 @@
 
 #define UPLINK_BATCH_BYTES   (64u * 1024)
 #define UPLINK_BATCH_MS      5
+#define UPLINK_CROWD_FRAMES  16                 /* in a batch: it was not small          */
 #define UPLINK_BATCH_MOST    (2u * 1024 * 1024) /* one batch; a frame over it goes alone */
 #define UPLINK_IN_AIR        8                  /* batches to one publisher              */
 #define UPLINK_STREAM_BYTES  (2u * 1024 * 1024) /* unacknowledged, one stream            */

@@ -14,7 +14,8 @@
 struct lease {
 	struct lease_deps deps;
 	struct timer timer;
-	bool registered, asking, hurry;
+	bool registered, asking;
+	bool hurry;       /* a notice was missed that the renewal under way may not bring */
 	int64_t sent_ms;  /* of the request under way */
 	int64_t until_ms; /* boot time; 0 = never held */
 	uint64_t applied;
@@ -107,6 +108,8 @@ static void on_reply(void *ctx, enum err err, struct bytes data)
 	const Auth__LeaseReply *reply;
 
 	lease->asking = false;
+	if (lease->done)
+		return; /* it has ended: an answer to what was asked before gives nothing back */
 	if (err == OK)
 		message = wire_unpack(&auth__lease_reply__descriptor, data);
 	if (!message) {
@@ -122,7 +125,6 @@ static void on_reply(void *ctx, enum err err, struct bytes data)
 	} else if (reply->error) {
 		ask_in(lease, RETRY_MS);
 	} else if (lease->registered) {
-		lease->hurry = false;
 		on_renewed(lease, reply);
 	} else {
 		on_registered(lease, reply);
@@ -162,6 +164,7 @@ static void ask(void *ctx)
 		request.command_case = AUTH__LEASE_REQUEST__COMMAND_REGISTER_EDGE;
 	}
 	lease->asking = true;
+	lease->hurry = false; /* a hole that is seen from now on may be newer than the answer */
 	lease->sent_ms = clock_boot_ms();
 	send_request(lease, &request, REQUEST_MS, on_reply);
 }

@@ -21,7 +21,7 @@ struct grant {
 	struct grants *grants;
 	struct map_node by_print; /* fingerprint: BLAKE2b of the credential */
 	uint8_t print[32];
-	char credential[CREDENTIAL_TEXT];
+	char credential[CREDENTIAL_TEXT]; /* while it has users: wiped after */
 	enum state state;
 	bool in_map, in_air, refused;
 	char why[124];
@@ -138,10 +138,12 @@ static void settle(struct grant *grant)
 		list_append(grant->state == DEAD ? &grants->dying : &grants->busy, &grant->link);
 		return;
 	}
-	if (grant->state == GOOD && grants->count <= grants->deps.most)
+	if (grant->state == GOOD && grants->count <= grants->deps.most) {
 		list_append(&grants->idle, &grant->link);
-	else
+		sodium_memzero(grant->credential, sizeof grant->credential);
+	} else {
 		drop(grant);
+	}
 }
 
 static void slice_soon(struct grants *grants);
@@ -206,7 +208,7 @@ static void slice(void *ctx)
 			tell_one(grant, LIST_OWNER(user, struct grant_user, link));
 			left--;
 		} else if (grant->in_air) {
-			list_remove(&grant->link); /* its answer will drop it */
+			list_append(&grants->busy, &grant->link); /* its answer will drop it */
 		} else {
 			drop(grant);
 		}
@@ -324,14 +326,12 @@ static void ask(void *ctx)
 	buf_free(&buf);
 }
 
-static struct grant *grant_new(struct grants *grants, const char *credential,
-			       const uint8_t print[32])
+static struct grant *grant_new(struct grants *grants, const uint8_t print[32])
 {
 	struct grant *grant = xcalloc(1, sizeof *grant);
 
 	grant->grants = grants;
 	memcpy(grant->print, print, sizeof grant->print);
-	(void)snprintf(grant->credential, sizeof grant->credential, "%s", credential);
 	list_init(&grant->users);
 	list_init(&grant->waiting);
 	map_add(&grants->by_print, &grant->by_print, grant->print);
@@ -361,8 +361,9 @@ void grant_enter(struct grants *grants, const char *credential, struct grant_use
 	grant = MAP_OWNER(map_find(&grants->by_print, print), struct grant, by_print);
 	if (!grant) {
 		make_room(grants);
-		grant = grant_new(grants, credential, print);
+		grant = grant_new(grants, print);
 	}
+	(void)snprintf(grant->credential, sizeof grant->credential, "%s", credential);
 	user->grant = grant;
 	user->answered = false;
 	list_append(&grant->waiting, &user->link);

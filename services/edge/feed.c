@@ -64,7 +64,7 @@ static void deliver(struct feed *feed, const Publisher__NumberedInsight *numbere
 	feed->counts.insights++;
 	if (numbered->account.len == sizeof(struct uuid))
 		audience = audience_of(feed, numbered->account.data);
-	if (!audience)
+	if (!audience || list_empty(&audience->subscribers))
 		return;
 	json = json_of_message(&numbered->insight->base);
 	text = net_shared_new(BYTES(json, strlen(json)));

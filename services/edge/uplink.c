@@ -217,6 +217,8 @@ static void acknowledge(struct stream *stream, uint64_t next)
 		if (i > 0 && i != closing_number(stream))
 			drop_first(stream);
 	stream->acked = next;
+	if (!something_to_send(stream))
+		list_remove(&stream->dirty);
 	if (stream->closing && next == stream->next) {
 		finish(stream);
 		return;
@@ -378,7 +380,7 @@ static void pack_stream(struct packing *packing, struct stream *stream)
 	if (stream->sent == 0) {
 		entry->opening = stream->opening;
 		stream->sent = 1;
-		packing->bytes += 512;
+		packing->bytes += protobuf_c_message_get_packed_size(&stream->opening->base);
 	}
 	while (stream->unsent &&
 	       (packing->n_frames == before || packing->bytes < UPLINK_BATCH_MOST)) {

@@ -1,0 +1,351 @@
+#include "services/edge/fake_bus.h"
+#include "services/edge/feed.h"
+
+#define PUBLISHERS 2
+
+/* In place of net's: one text, counted. */
+struct net_shared {
+	unsigned refs;
+	struct buf text;
+};
+
+static unsigned shared_made;
+
+struct net_shared *net_shared_new(struct bytes text)
+{
+	struct net_shared *shared = xcalloc(1, sizeof *shared);
+
+	shared->refs = 1;
+	shared_made++;
+	buf_append(&shared->text, text.data, text.len);
+	return shared;
+}
+
+void net_shared_unref(struct net_shared *shared)
+{
+	if (--shared->refs > 0)
+		return;
+	buf_free(&shared->text);
+	mem_free(shared);
+}
+
+struct listener {
+	struct feed_subscriber base;
+	unsigned ready, n;
+	int64_t heard[64];       /* t of each insight */
+	struct listener *let_go; /* leaves when this one hears */
+	struct listener *let_go_too;
+	struct listener *let_in;
+};
+
+static struct feed *feed;
+static struct listener listener[4];
+
+static void on_insight(struct feed_subscriber *base, const Publisher__Insight *insight,
+                       struct net_shared *text)
+{
+	struct listener *told = (struct listener *)base;
+
+	cr_assert(memmem(text->text.data, text->text.len, "\"hr\"", 4) != NULL);
+	told->heard[told->n++ % ARRAY_LEN(told->heard)] = insight->t;
+	if (told->let_go)
+		feed_leave(feed, &told->let_go->base);
+	if (told->let_go_too)
+		feed_leave(feed, &told->let_go_too->base);
+	if (told->let_in)
+		feed_join(feed, &TAKE(told->let_in)->base);
+}
+
+static void on_ready(struct feed_subscriber *base)
+{
+	((struct listener *)base)->ready++;
+}
+
+static void open_feed(void)
+{
+	world_open();
+	memset(listener, 0, sizeof listener);
+	shared_made = 0;
+	for (size_t i = 0; i < ARRAY_LEN(listener); i++) {
+		listener[i].base.account = id_of(900);
+		listener[i].base.on_insight = on_insight;
+		listener[i].base.on_ready = on_ready;
+	}
+	feed = feed_new(world.loop, &world.bus, PUBLISHERS);
+}
+
+static void close_feed(void)
+{
+	feed_free(feed);
+	world_close();
+}
+
+TestSuite(feed, .init = open_feed, .fini = close_feed);
+
+struct numbered {
+	Publisher__NumberedInsight base;
+	Publisher__Insight insight;
+	struct uuid account;
+};
+
+/* Insights from, from + 1 … as a message; t is the number. */
+static Publisher__InsightsPublished *published(uint64_t from, size_t n, uint64_t newest)
+{
+	static struct numbered insight[32];
+	static Publisher__NumberedInsight *all[32];
+	static Publisher__InsightsPublished message;
+
+	publisher__insights_published__init(&message);
+	for (size_t i = 0; i < n; i++) {
+		struct numbered *made = &insight[i];
+
+		publisher__numbered_insight__init(&made->base);
+		publisher__insight__init(&made->insight);
+		made->account = id_of(900);
+		made->insight.type = (char *)"hr";
+		made->insight.unit = made->insight.session_id = made->insight.device_id =
+		        made->insight.sqi_class = made->insight.id = (char *)"x";
+		made->insight.t = (int64_t)(from + i);
+		made->base.number = from + i;
+		made->base.account = wire_bytes_of(&made->account);
+		made->base.insight = &made->insight;
+		all[i] = &made->base;
+	}
+	message.n_insights = n;
+	message.insights = all;
+	message.newest = newest;
+	return &message;
+}
+
+static void broadcast(uint64_t from, size_t n)
+{
+	world_publish("publisher-0.insights", &published(from, n, from + n - 1)->base);
+}
+
+static void fetched(const char *publisher, uint64_t from, size_t n, uint64_t newest)
+{
+	Publisher__PublisherReply reply = PUBLISHER__PUBLISHER_REPLY__INIT;
+
+	reply.result_case = PUBLISHER__PUBLISHER_REPLY__RESULT_INSIGHTS_PUBLISHED;
+	reply.insights_published = published(from, n, newest);
+	world_answer(asked(publisher), &reply.base);
+}
+
+static uint64_t fetched_from(void)
+{
+	AUTO(wire_free)
+	ProtobufCMessage *message =
+	        question_as(asked("publisher-0"), &publisher__publisher_request__descriptor);
+
+	return ((Publisher__PublisherRequest *)message)->fetch_insights->from;
+}
+
+/* Publisher 0 stands at 10, publisher 1 at 0; the first listener has joined. */
+static void make_ready(void)
+{
+	fetched("publisher-0", 0, 0, 10);
+	fetched("publisher-1", 0, 0, 0);
+	feed_join(feed, &listener[0].base);
+}
+
+static void assert_heard(const struct listener *who, int64_t from, unsigned n)
+{
+	cr_assert_eq(who->n, n, "heard %u", who->n);
+	for (unsigned i = 0; i < n; i++)
+		cr_assert_eq(who->heard[i], from + i);
+}
+
+Test(feed, is_ready_when_it_knows_where_every_publisher_stands)
+{
+	feed_join(feed, &listener[0].base);
+	cr_assert_eq(fetched_from(), 0);
+	fetched("publisher-0", 0, 0, 10);
+	cr_assert_not(feed_ready(feed));
+	cr_assert_eq(listener[0].ready, 0);
+	fetched("publisher-1", 0, 0, 0);
+
+	cr_assert(feed_ready(feed));
+	cr_assert_eq(listener[0].ready, 1);
+	feed_join(feed, &listener[1].base);
+	cr_assert_eq(listener[1].ready, 1, "at once from then on");
+	cr_assert_eq(feed_counts(feed)->subscribers, 2);
+}
+
+Test(feed, asks_again_while_a_publisher_is_away_or_talks_nonsense)
+{
+	world_lose(asked("publisher-0"));
+	cr_assert_eq(asked_count("publisher-0"), 0);
+	pass(200);
+	world_answer_bytes(asked("publisher-0"), OK, BYTES("\xff", 1));
+	pass(200);
+	fetched("publisher-0", 0, 0, 10);
+	cr_assert_not(feed_ready(feed));
+}
+
+Test(feed, lets_a_subscriber_go_that_waits_for_it)
+{
+	feed_join(feed, &listener[0].base);
+	feed_leave(feed, &listener[0].base);
+	feed_leave(feed, &listener[0].base);
+	make_ready();
+	cr_assert_eq(listener[0].ready, 1);
+	cr_assert_eq(feed_counts(feed)->subscribers, 1);
+}
+
+Test(feed, says_nothing_of_what_was_before_it)
+{
+	broadcast(9, 2); /* before it knows */
+	make_ready();
+	broadcast(9, 2);
+	cr_assert_eq(listener[0].n, 0);
+	broadcast(11, 2);
+	assert_heard(&listener[0], 11, 2);
+}
+
+Test(feed, drops_what_it_has_seen)
+{
+	make_ready();
+	broadcast(11, 2);
+	broadcast(11, 2);
+	broadcast(12, 2);
+
+	assert_heard(&listener[0], 11, 3);
+	cr_assert_eq(feed_counts(feed)->repeated, 3);
+	cr_assert_eq(feed_counts(feed)->insights, 3);
+}
+
+Test(feed, fetches_a_hole_and_goes_on_in_order)
+{
+	make_ready();
+	broadcast(11, 1);
+	broadcast(14, 1); /* 12 and 13 are missing */
+	assert_heard(&listener[0], 11, 1);
+	cr_assert_eq(fetched_from(), 12);
+	broadcast(15, 1);
+	cr_assert_eq(asked_count("publisher-0"), 1, "one at a time");
+	fetched("publisher-0", 12, 3, 15); /* not all that it has */
+	cr_assert_eq(fetched_from(), 15);
+	fetched("publisher-0", 15, 1, 15);
+
+	assert_heard(&listener[0], 11, 5);
+	cr_assert_eq(asked_count("publisher-0"), 0);
+}
+
+Test(feed, learns_of_a_hole_from_a_heartbeat)
+{
+	make_ready();
+	world_publish("publisher-0.insights", &published(0, 0, 12)->base);
+	cr_assert_eq(fetched_from(), 11);
+	fetched("publisher-0", 11, 2, 12);
+	assert_heard(&listener[0], 11, 2);
+}
+
+Test(feed, fetches_again_what_was_lost_on_the_way)
+{
+	make_ready();
+	broadcast(12, 1);
+	world_lose(asked("publisher-0"));
+	pass(199);
+	cr_assert_eq(asked_count("publisher-0"), 0);
+	broadcast(13, 1);
+	cr_assert_eq(asked_count("publisher-0"), 0, "not faster for it");
+	pass(1);
+	fetched("publisher-0", 11, 3, 13);
+	assert_heard(&listener[0], 11, 3);
+}
+
+Test(feed, waits_when_the_publisher_has_nothing_yet_of_what_it_announced)
+{
+	make_ready();
+	world_publish("publisher-0.insights", &published(0, 0, 12)->base);
+	fetched("publisher-0", 0, 0, 12);
+	cr_assert_eq(asked_count("publisher-0"), 0, "no flood of questions");
+	pass(200);
+	fetched("publisher-0", 11, 2, 12);
+	assert_heard(&listener[0], 11, 2);
+}
+
+Test(feed, goes_on_behind_numbers_that_the_publisher_keeps_no_more)
+{
+	make_ready();
+	broadcast(30, 1);
+	cr_assert_eq(fetched_from(), 11);
+	fetched("publisher-0", 25, 6, 30);
+	assert_heard(&listener[0], 25, 6);
+	broadcast(31, 1);
+	cr_assert_eq(listener[0].n, 7);
+}
+
+Test(feed, numbers_each_publisher_for_itself)
+{
+	make_ready();
+	world_publish("publisher-1.insights", &published(1, 2, 2)->base);
+	assert_heard(&listener[0], 1, 2);
+	broadcast(11, 1);
+	cr_assert_eq(listener[0].n, 3);
+}
+
+Test(feed, tells_only_the_account_and_makes_the_text_once)
+{
+	make_ready();
+	listener[1].base.account = id_of(901);
+	feed_join(feed, &listener[1].base);
+	feed_join(feed, &listener[2].base);
+	broadcast(11, 1);
+
+	cr_assert_eq(listener[0].n, 1);
+	cr_assert_eq(listener[1].n, 0);
+	cr_assert_eq(listener[2].n, 1);
+	cr_assert_eq(shared_made, 1);
+	feed_leave(feed, &listener[0].base);
+	feed_leave(feed, &listener[2].base);
+	broadcast(12, 1);
+	cr_assert_eq(shared_made, 1, "none when nobody listens");
+}
+
+Test(feed, survives_subscribers_that_leave_while_they_are_told)
+{
+	make_ready();
+	feed_join(feed, &listener[1].base);
+	feed_join(feed, &listener[2].base);
+	listener[0].let_go = &listener[0];
+	listener[0].let_go_too = &listener[1];
+	broadcast(11, 2);
+
+	cr_assert_eq(listener[0].n, 1);
+	cr_assert_eq(listener[1].n, 0, "it left before its turn");
+	cr_assert_eq(listener[2].n, 2);
+	listener[2].let_go = &listener[2];
+	broadcast(13, 2);
+	cr_assert_eq(listener[2].n, 3, "the last of the account");
+	cr_assert_eq(feed_counts(feed)->subscribers, 0);
+}
+
+Test(feed, tells_one_that_came_while_others_are_told_from_the_next_on)
+{
+	make_ready();
+	listener[0].let_in = &listener[1];
+	broadcast(11, 2);
+	assert_heard(&listener[0], 11, 2);
+	assert_heard(&listener[1], 12, 1);
+}
+
+Test(feed, is_not_upset_by_a_broadcast_that_is_none)
+{
+	make_ready();
+	world_publish_bytes("publisher-0.insights", BYTES("\xff\xff\xff", 3));
+	broadcast(11, 1);
+	assert_heard(&listener[0], 11, 1);
+}
+
+Test(feed, tells_nobody_of_an_account_that_is_no_id)
+{
+	Publisher__InsightsPublished *message;
+
+	make_ready();
+	message = published(11, 1, 11);
+	message->insights[0]->account = wire_bytes(BYTES("short", 5));
+	world_publish("publisher-0.insights", &message->base);
+	broadcast(12, 1);
+	assert_heard(&listener[0], 12, 1);
+}

@@ -131,6 +131,7 @@ static void on_revived(void *ctx)
 {
 	struct edge *edge = ctx;
 
+	edge->revived_ms = clock_boot_ms();
 	if (edge->net)
 		net_wake(edge->net, NULL);
 }

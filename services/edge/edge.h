@@ -87,6 +87,7 @@ struct edge {
 	struct timer drain_timer;
 	bool draining;
 	int64_t drain_started_ms;
+	int64_t revived_ms; /* boot time; sockets may be read again since then; 0: never away */
 	char process[16]; /* "edge-0" */
 };
 

@@ -204,6 +204,24 @@ static inline ProtobufCMessage *question_as(const struct question *question,
 	return message;
 }
 
+/* The oldest question about a credential; NULL: none. */
+static inline struct question *asked_verify(void)
+{
+	LIST_EACH(link, &world.questions)
+	{
+		struct question *question = LIST_OWNER(link, struct question, link);
+		AUTO(wire_free) ProtobufCMessage *message = NULL;
+
+		if (strcmp(question->name, "auth") != 0)
+			continue;
+		message = question_as(question, &auth__auth_request__descriptor);
+		if (((Auth__AuthRequest *)message)->command_case ==
+		    AUTH__AUTH_REQUEST__COMMAND_VERIFY)
+			return question;
+	}
+	return NULL;
+}
+
 static inline void world_answer_bytes(struct question *question, enum err err, struct bytes data)
 {
 	bus_reply_fn *fn;

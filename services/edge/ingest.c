@@ -57,8 +57,11 @@ static void on_timer(void *ctx)
 	struct ingest *ingest = ctx;
 	struct edge *edge = ingest->socket.edge;
 	int64_t limit = ingest->paused ? edge->settings.pause_most_ms : edge->settings.idle_timeout_ms;
-	int64_t left = ingest->active_ms + limit - clock_boot_ms();
+	int64_t since = ingest->active_ms > edge->revived_ms ? ingest->active_ms : edge->revived_ms;
+	int64_t left = since + limit - clock_boot_ms();
 
+	if (!ingest->paused && !grant_good(edge->grants, &ingest->socket.user))
+		left = limit; /* it may not be read: nobody knows whether it is idle */
 	if (left > 0)
 		timer_set(edge->loop, &ingest->socket.timer, left, on_timer, ingest);
 	else if (ingest->paused)
@@ -176,14 +179,25 @@ static void close_unopened(struct ingest *ingest)
 	              ingest->reason);
 }
 
-static void refused_by_router(struct ingest *ingest, enum err err, const Raeh__Error *error)
+/* reply: NULL when none came that can be read. */
+static void refused_by_router(struct ingest *ingest, const Router__RouterReply *reply)
 {
+	const Raeh__Error *error = reply ? reply->error : NULL;
+
 	if (error && error->has_close_code)
 		socket_end(&ingest->socket, (int)error->close_code, error->detail);
 	else
 		socket_end(&ingest->socket, 1013, AWAY);
-	if (err != OK || (error && error->status >= 500))
+	if (!error || error->status >= 500)
 		close_unopened(ingest); /* nobody knows whether it was opened */
+}
+
+/* Its key is dead, but the socket was not told yet. */
+static void opened_for_a_dead_key(struct ingest *ingest)
+{
+	ingest->socket.edge->metrics.revoked_sockets_total++;
+	socket_kill(&ingest->socket, 4001, GRANT_REFUSED);
+	close_unopened(ingest);
 }
 
 static void on_router(void *ctx, enum err err, struct bytes data)
@@ -203,8 +217,10 @@ static void on_router(void *ctx, enum err err, struct bytes data)
 	} else if (opened && grant_principal(&socket->user)) {
 		ingest->manifest = TAKE(message);
 		start_stream(ingest, grant_principal(&socket->user));
+	} else if (opened) {
+		opened_for_a_dead_key(ingest);
 	} else {
-		refused_by_router(ingest, err, reply ? reply->error : NULL);
+		refused_by_router(ingest, reply);
 	}
 	wire_free(message);
 	if (!socket->conn)

@@ -1,0 +1,428 @@
+#include "services/edge/fake_net.h"
+
+#include "common/frame.h"
+#include "events.pb-c.h"
+
+TestSuite(ingest, .init = edge_serves, .fini = edge_close);
+
+/* A frame of the one slot: 16 bits, one channel. */
+static void send_frame(struct conn *conn, uint16_t samples)
+{
+	uint8_t frame[FRAME_HEAD_BYTES + 2 * 1000] = { 0 };
+
+	frame_head(&(struct frame){ .sample_count = samples, .t0_epoch_ms = FAKE_WALL_MS }, frame);
+	client_sends(conn, true, BYTES(frame, FRAME_HEAD_BYTES + 2u * samples));
+}
+
+/* Up to the handshake message. */
+static struct conn *open_session(void)
+{
+	struct conn *conn = client_open(NET_INGEST, DEVICE);
+
+	if (asked("auth"))
+		key_is_good();
+	router_opens();
+	turn();
+	publisher_takes(0);
+	return conn;
+}
+
+static struct uuid session_asked(void)
+{
+	AUTO(wire_free)
+	ProtobufCMessage *message =
+	        question_as(asked("router"), &router__router_request__descriptor);
+	struct uuid id;
+
+	cr_assert(wire_id(((Router__RouterRequest *)message)->open_session->session, &id));
+	return id;
+}
+
+static uint32_t close_told_to_router(void)
+{
+	AUTO(wire_free)
+	ProtobufCMessage *message =
+	        question_as(asked("router"), &router__router_request__descriptor);
+	const Router__RouterRequest *request = (Router__RouterRequest *)message;
+
+	cr_assert_eq(request->command_case, ROUTER__ROUTER_REQUEST__COMMAND_CLOSE_SESSION);
+	return request->close_session->close_code;
+}
+
+static void revoke(uint64_t number, unsigned key)
+{
+	struct notice_of space;
+	Auth__Notice *notice = notice_fill(&space, number, key);
+
+	lease_take_notices(fake.edge->lease, &notice, 1);
+}
+
+Test(ingest, reads_nothing_before_its_handshake_message_is_out)
+{
+	struct conn *conn = client_open(NET_INGEST, DEVICE);
+
+	cr_assert(conn->paused);
+	key_is_good();
+	cr_assert(conn->paused);
+	router_opens();
+	turn();
+	cr_assert(conn->paused && conn->messages == 0, "the opening is not durable yet");
+	publisher_takes(0);
+
+	cr_assert_not(conn->paused);
+	cr_assert_eq(conn->messages, 1);
+	cr_assert(has_sent(conn, "\"session_id\":"));
+	cr_assert(has_sent(conn, "\"modality_channel_id\":\"c\""));
+	cr_assert_eq(fake.edge->metrics.sockets_ingest, 1);
+}
+
+Test(ingest, asks_the_router_as_its_incarnation_and_with_the_device_of_the_query)
+{
+	AUTO(wire_free) ProtobufCMessage *message = NULL;
+	const Router__RouterRequest *request;
+	struct uuid id;
+
+	client_open(NET_INGEST,
+	            "api_key=" FAKE_KEY "&device_id=my%20watch&device_model_id=" MODEL_ID);
+	key_is_good();
+	message = question_as(asked("router"), &router__router_request__descriptor);
+	request = (Router__RouterRequest *)message;
+	cr_assert_str_eq(request->open_session->device_id, "my watch");
+	cr_assert_str_eq(request->open_session->device_model_id, MODEL_ID);
+	cr_assert_eq(request->open_session->edge_slot, 1);
+	cr_assert(wire_id(request->open_session->edge_incarnation, &id));
+	cr_assert(uuid_equal(&id, &fake.edge->incarnation));
+	cr_assert(request->principal != NULL);
+}
+
+Test(ingest, is_refused_with_4001_without_a_good_key)
+{
+	struct conn *none = client_open(NET_INGEST, "device_id=a&device_model_id=" MODEL_ID);
+	struct conn *conn;
+
+	cr_assert_eq(none->code, 4001);
+	conn = client_open(NET_INGEST, DEVICE);
+	refuse_key(asked("auth"), 401);
+	turn();
+	cr_assert_eq(conn->code, 4001);
+	cr_assert_str_eq(conn->reason, GRANT_REFUSED);
+	conn = client_open(NET_INGEST, DEVICE);
+	verdict((struct fake_key){ .key = 1, .notice = 4, .scopes = SCOPE_READ });
+	cr_assert_eq(conn->code, 4001);
+	cr_assert(strstr(conn->reason, "ingest") != NULL, "%s", conn->reason);
+	cr_assert_eq(fake.edge->metrics.refused_total, 3);
+}
+
+Test(ingest, is_refused_with_4001_when_the_key_is_bound_to_another_device)
+{
+	struct conn *conn = client_open(NET_INGEST, DEVICE);
+
+	verdict((struct fake_key){ .key = 1, .notice = 4, .device_id = "other" });
+	cr_assert_eq(conn->code, 4001);
+	cr_assert_eq(asked_count("router"), 0);
+}
+
+Test(ingest, is_refused_with_4004_when_the_query_is_wrong)
+{
+	static const char *const bad[] = {
+		"device_model_id=" MODEL_ID,
+		"device_id=&device_model_id=" MODEL_ID,
+		"device_id=%01&device_model_id=" MODEL_ID,
+		"device_id=%ff&device_model_id=" MODEL_ID,
+		"device_id=%c2%85&device_model_id=" MODEL_ID,
+		"device_id=a%00b&device_model_id=" MODEL_ID,
+		"device_id=a",
+		"device_id=a&device_model_id=",
+		"device_id=a&device_model_id=garbage",
+		"device_id=a&device_model_id=%zz",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		char query[256];
+		struct conn *conn;
+
+		(void)snprintf(query, sizeof query, "api_key=" FAKE_KEY "&%s", bad[i]);
+		conn = client_open(NET_INGEST, query);
+		if (asked("auth"))
+			key_is_good();
+		cr_assert_eq(conn->code, 4004, "%s: %d %s", bad[i], conn->code, conn->reason);
+		cr_assert(strstr(conn->reason, "device_") != NULL, "%s", conn->reason);
+	}
+	cr_assert_eq(asked_count("router"), 0);
+}
+
+Test(ingest, passes_on_what_the_router_refuses)
+{
+	struct conn *conn = client_open(NET_INGEST, DEVICE);
+
+	key_is_good();
+	router_refuses(404, 4004, "no such device model");
+	cr_assert_eq(conn->code, 4004);
+	cr_assert_str_eq(conn->reason, "no such device model");
+	turn();
+	cr_assert_eq(asked_count("router"), 0, "nothing was opened: nothing is closed");
+}
+
+Test(ingest, closes_what_an_unanswered_router_may_have_opened)
+{
+	struct conn *conn = client_open(NET_INGEST, DEVICE);
+
+	key_is_good();
+	world_lose(asked("router"));
+	cr_assert_eq(conn->code, 1013);
+	turn();
+	cr_assert_eq(close_told_to_router(), 1013);
+	world_lose(asked("router")); /* and goes on until the router knows */
+	pass(500);
+	cr_assert_eq(close_told_to_router(), 1013);
+	router_is_done();
+	pass(1000);
+	cr_assert_eq(asked_count("router"), 0);
+}
+
+Test(ingest, closes_what_was_opened_by_an_answer_it_cannot_read)
+{
+	struct conn *conn = client_open(NET_INGEST, DEVICE);
+
+	key_is_good();
+	world_answer_bytes(asked("router"), OK, BYTES("\xff\xff", 2));
+	cr_assert_eq(conn->code, 1013);
+	cr_assert_eq(close_told_to_router(), 1013);
+}
+
+Test(ingest, closes_the_session_of_a_client_that_went_while_the_router_was_asked)
+{
+	struct conn *conn = client_open(NET_INGEST, DEVICE);
+
+	key_is_good();
+	client_goes(conn);
+	cr_assert_eq(fake.edge->metrics.sockets_ingest, 0);
+	router_opens();
+
+	cr_assert_eq(close_told_to_router(), 1006);
+	turn();
+	cr_assert_eq(asked_count("publisher-0"), 0, "its publisher never heard of it");
+}
+
+Test(ingest, whose_key_dies_while_the_router_is_asked_ends_with_4001_and_is_closed_again)
+{
+	struct conn *conn = client_open(NET_INGEST, DEVICE);
+
+	key_is_good();
+	revoke(5, 1);
+	router_opens(); /* in the same turn: nobody has told the socket yet */
+
+	cr_assert_eq(conn->code, 4001, "got %d %s", conn->code, conn->reason);
+	cr_assert_str_eq(conn->reason, GRANT_REFUSED);
+	cr_assert_eq(close_told_to_router(), 4001);
+	cr_assert_eq(fake.edge->metrics.revoked_sockets_total, 1);
+}
+
+Test(ingest, is_told_1013_when_nobody_answers_in_time)
+{
+	struct conn *conn = client_open(NET_INGEST, DEVICE);
+
+	pass_leased(INGEST_OPEN_MS - 100);
+	cr_assert_not(conn->closing);
+	pass_leased(200);
+	cr_assert_eq(conn->code, 1013);
+}
+
+Test(ingest, sends_frames_to_the_publisher_and_tells_the_router_of_the_end)
+{
+	struct conn *conn = open_session();
+	AUTO(wire_free) ProtobufCMessage *message = NULL;
+	const Publisher__SessionItems *items;
+
+	send_frame(conn, 2);
+	send_frame(conn, 3);
+	client_goes(conn);
+	turn();
+	message = question_as(asked("publisher-0"), &publisher__publisher_request__descriptor);
+	items = ((Publisher__PublisherRequest *)message)->items->sessions[0];
+	cr_assert_eq(items->n_frames, 2);
+	cr_assert_eq(items->closing->close_code, 1006);
+	cr_assert_eq(asked_count("router"), 0, "not before its publisher has the end");
+	publisher_takes(0);
+	cr_assert_eq(close_told_to_router(), 1006);
+	cr_assert_eq(fake.edge->metrics.frames_total, 2);
+}
+
+Test(ingest, refuses_what_is_no_frame_with_the_code_for_it)
+{
+	static const struct {
+		bool binary;
+		size_t len;
+		uint8_t slot;
+		int code;
+	} bad[] = {
+		{false, 5,  0, 1003},
+		{ true, 11, 0, 1007},
+		{ true, 13, 0, 1007},
+		{ true, 14, 9, 4004}
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct conn *conn = open_session();
+		uint8_t frame[32] = { 0 };
+
+		frame_head(&(struct frame){ .sample_count = 1, .slot_id = bad[i].slot }, frame);
+		client_sends(conn, bad[i].binary, BYTES(frame, bad[i].len));
+		cr_assert_eq(conn->code, bad[i].code, "case %zu: %d", i, conn->code);
+		turn();
+		publisher_takes(0);
+		router_is_done();
+	}
+	cr_assert_eq(fake.edge->metrics.frames_refused_total, ARRAY_LEN(bad));
+	cr_assert_eq(fake.edge->metrics.frames_total, 0);
+}
+
+Test(ingest, is_closed_with_4029_over_the_rate_of_its_key)
+{
+	struct conn *conn = client_open(NET_INGEST, DEVICE);
+
+	verdict((struct fake_key){ .key = 1, .notice = 4, .frames_per_s = 10 });
+	router_opens();
+	turn();
+	publisher_takes(0);
+	pass(1000);
+	for (int i = 0; i < 10; i++)
+		send_frame(conn, 1);
+	cr_assert_not(conn->closing);
+	send_frame(conn, 1);
+	cr_assert_eq(conn->code, 4029);
+}
+
+Test(ingest, stops_reading_while_too_much_is_unacknowledged)
+{
+	struct conn *conn = open_session();
+
+	while (!conn->paused)
+		send_frame(conn, 1000);
+	cr_assert_eq(fake.edge->metrics.backpressure_total, 1);
+	cr_assert_geq(uplinks_counts(fake.edge->uplinks)->held_bytes, UPLINK_STREAM_BYTES);
+	turn();
+	publisher_takes(0);
+	cr_assert_not(conn->paused);
+	cr_assert_not(conn->closing);
+}
+
+Test(ingest, is_told_1013_when_reading_stood_still_for_a_minute)
+{
+	struct conn *conn = open_session();
+
+	while (!conn->paused)
+		send_frame(conn, 1000);
+	pass_leased(INGEST_PAUSE_MOST_MS - 100);
+	cr_assert_not(conn->closing);
+	pass_leased(200);
+	cr_assert_eq(conn->code, 1013);
+}
+
+Test(ingest, is_closed_with_1001_when_no_frame_came_for_long)
+{
+	struct conn *conn = open_session();
+
+	pass_leased(40000);
+	send_frame(conn, 1);
+	pass_leased(59000);
+	cr_assert_not(conn->closing);
+	pass_leased(1100);
+	cr_assert_eq(conn->code, 1001);
+	cr_assert(strstr(conn->reason, "idle") != NULL);
+}
+
+Test(ingest, goes_at_once_when_its_key_is_revoked_and_what_was_taken_stays)
+{
+	struct conn *conn = open_session();
+
+	send_frame(conn, 1);
+	revoke(5, 1);
+	cr_assert_not(may_move(conn), "no byte from now on");
+	turn();
+
+	cr_assert_eq(conn->code, 4001);
+	cr_assert(conn->now, "what was queued is dropped");
+	cr_assert_eq(fake.edge->metrics.revoked_sockets_total, 1);
+	cr_assert_eq(asked_count("publisher-0"), 1);
+	publisher_takes(0);
+	cr_assert_eq(close_told_to_router(), 4001);
+}
+
+Test(ingest, moves_no_byte_without_a_lease_and_goes_on_with_the_next)
+{
+	struct conn *conn = open_session();
+
+	world.now_us += (int64_t)FAKE_LEASE_MS * 1000;
+	cr_assert_not(may_move(conn));
+	turn();
+	give_lease(9);
+	cr_assert_not(may_move(conn), "its key is asked about again first");
+	verdict((struct fake_key){ .key = 1, .notice = 9 });
+	cr_assert(may_move(conn));
+	cr_assert_eq(fake.woken, 1);
+	send_frame(conn, 1);
+}
+
+Test(ingest, is_closed_with_1013_when_the_lease_stays_away_for_a_minute)
+{
+	struct conn *conn = open_session();
+
+	pass(FAKE_LEASE_MS);
+	cr_assert_not(conn->closing);
+	pass(70000);
+	cr_assert_eq(conn->code, 1013);
+	cr_assert_eq(fake.edge->metrics.sockets_ingest, 0);
+}
+
+Test(ingest, is_not_idle_while_it_may_not_be_read)
+{
+	struct conn *conn = open_session();
+
+	pass_leased(20000);
+	pass(FAKE_LEASE_MS + 15000); /* auth is away: the device's frames stand in the kernel */
+	cr_assert_not(conn->closing, "%d %s", conn->code, conn->reason);
+	world_lose(asked("auth.lease"));
+	pass(200);
+	give_lease(4);
+	key_is_good();
+	pass_leased(59000);
+	cr_assert_not(conn->closing, "%d %s", conn->code, conn->reason);
+	pass_leased(1100);
+	cr_assert_eq(conn->code, 1001);
+}
+
+Test(ingest, is_closed_with_4009_when_its_device_connects_elsewhere)
+{
+	struct conn *conn = client_open(NET_INGEST, DEVICE);
+	Events__RouterBroadcast broadcast = EVENTS__ROUTER_BROADCAST__INIT;
+	struct uuid session, other = id_of(44);
+
+	key_is_good();
+	session = session_asked();
+	router_opens();
+	turn();
+	publisher_takes(0);
+	broadcast.has_superseded_session = 1;
+	broadcast.superseded_session = wire_bytes_of(&other);
+	world_publish("router.events", &broadcast.base);
+	cr_assert_not(conn->closing);
+	broadcast.superseded_session = wire_bytes_of(&session);
+	world_publish("router.events", &broadcast.base);
+	cr_assert_eq(conn->code, 4009);
+	world_publish("router.events", &broadcast.base);
+	world_publish_bytes("router.events", BYTES("\xff", 1));
+}
+
+Test(ingest, is_closed_when_its_publisher_says_so)
+{
+	struct conn *conn = open_session();
+
+	send_frame(conn, 1);
+	turn();
+	publisher_takes(4009);
+	cr_assert_eq(conn->code, 4009);
+	turn();
+	publisher_takes(4009);
+	cr_assert_eq(close_told_to_router(), 4009);
+}

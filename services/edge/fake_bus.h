@@ -249,17 +249,25 @@ static inline void world_lose(struct question *question)
 
 /* ---- time ---- */
 
-static inline void meet_deadlines(void)
+/* An answer may ask anew: look at the list anew each time. */
+static inline struct question *overdue(void)
 {
 	LIST_EACH(link, &world.questions)
 	{
 		struct question *question = LIST_OWNER(link, struct question, link);
 
-		if (question->due_ms <= clock_boot_ms()) {
-			world_lose(question);
-			return; /* the list may have changed: the others with the next ms */
-		}
+		if (question->due_ms <= clock_boot_ms())
+			return question;
 	}
+	return NULL;
+}
+
+static inline void meet_deadlines(void)
+{
+	struct question *question;
+
+	while ((question = overdue()) != NULL)
+		world_lose(question);
 }
 
 static inline void turn(void)

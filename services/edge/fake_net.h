@@ -13,9 +13,10 @@
 #include "services/edge/ingest.h"
 #include "services/edge/rest.h"
 
-#define FAKE_CONNS 1100
-#define FAKE_KEY   "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE"
-#define MODEL_ID   "0192f0c0-0000-7000-8000-00000000abcd"
+#define FAKE_CONNS    1100
+#define FAKE_PAUSE_MS 60000
+#define FAKE_KEY      "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE"
+#define MODEL_ID      "0192f0c0-0000-7000-8000-00000000abcd"
 
 struct net_shared {
 	unsigned refs;
@@ -194,10 +195,12 @@ static inline void edge_open(unsigned publishers)
 	world_open();
 	memset(&fake, 0, sizeof fake);
 	list_init(&fake.conns);
-	fake.edge = edge_new(
-	        &(struct edge_settings){
-	                .slot = 1, .publishers = publishers, .edges = 2, .idle_timeout_ms = 60000 },
-	        world.loop, &world.bus);
+	fake.edge = edge_new(&(struct edge_settings){ .slot = 1,
+	                                              .publishers = publishers,
+	                                              .edges = 2,
+	                                              .idle_timeout_ms = 60000,
+	                                              .pause_most_ms = FAKE_PAUSE_MS },
+	                     world.loop, &world.bus);
 	edge_set_net(fake.edge, &fake.net);
 	world.each_ms = net_turn_end;
 	turn();

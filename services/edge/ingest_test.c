@@ -313,7 +313,7 @@ Test(ingest, is_told_1013_when_reading_stood_still_for_a_minute)
 
 	while (!conn->paused)
 		send_frame(conn, 1000);
-	pass_leased(INGEST_PAUSE_MOST_MS - 100);
+	pass_leased(FAKE_PAUSE_MS - 100);
 	cr_assert_not(conn->closing);
 	pass_leased(200);
 	cr_assert_eq(conn->code, 1013);

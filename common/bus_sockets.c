@@ -57,7 +57,10 @@ static enum err make_url(struct bus_socket *socket)
 		               socket->name);
 		return ERR_NOT_FOUND;
 	}
-	socket->url = xasprintf("tls+tcp://%s:%s", listens(socket) ? "0.0.0.0" : host, port);
+	if (listens(socket) && strcmp(host, "localhost") != 0)
+		socket->url = xasprintf("tls+tcp://0.0.0.0:%s", port);
+	else
+		socket->url = xasprintf("tls+tcp://%s:%s", host, port);
 	return OK;
 }
 

@@ -3,7 +3,8 @@
  *
  * The lower half of bus_nng: it knows names and connections, not what is said on them.
  * A name's place is in the hosts map (name=host:port,…); both sides show a certificate
- * of the installation's authority, and a server's bears the host's name.
+ * of the installation's authority, and a server's bears the host's name. Who serves at
+ * "localhost" is reached from that host alone; at any other name, from everywhere.
  *
  * No nng callback runs our code. A dialer of nng 1.5.2 whose peer went away before it read
  * the handshake never dials again: one that is without a connection for a whole round of

@@ -46,6 +46,7 @@ char *cli_own_directory(void);
 
 /* One file each. */
 int up_run(const struct command *self, int argc, char **argv);
+int edge_run(const struct command *self, int argc, char **argv);
 int account_create_run(const struct command *self, int argc, char **argv);
 int key_create_run(const struct command *self, int argc, char **argv);
 int key_list_run(const struct command *self, int argc, char **argv);
@@ -55,6 +56,7 @@ int replay_run(const struct command *self, int argc, char **argv);
 int watch_run(const struct command *self, int argc, char **argv);
 int analyze_run(const struct command *self, int argc, char **argv);
 int doctor_run(const struct command *self, int argc, char **argv);
+int health_run(const struct command *self, int argc, char **argv);
 int demo_run(const struct command *self, int argc, char **argv);
 
 /* The recording of the demonstration, in the source tree that directory was built in. */

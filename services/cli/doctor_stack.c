@@ -1,11 +1,7 @@
 /* doctor.h: the running stack. */
-#include "auth.pb-c.h"
 #include "common/bus.h"
-#include "common/wire.h"
-#include "edge.pb-c.h"
-#include "publisher.pb-c.h"
-#include "router.pb-c.h"
 #include "services/cli/doctor.h"
+#include "services/cli/health.h"
 #include "services/cli/http_client.h"
 
 #include <stdio.h>
@@ -38,8 +34,7 @@ static void on_reply(void *self, enum err err, struct bytes reply)
 		loop_stop(question->asking->loop);
 }
 
-static void ask(struct asking *asking, struct bus *bus, const ProtobufCMessage *request,
-                const char *format, int number)
+static void ask(struct asking *asking, struct bus *bus, const char *format, int number)
 {
 	struct question *question = &asking->question[asking->n++];
 	struct buf packed = { 0 };
@@ -49,33 +44,20 @@ static void ask(struct asking *asking, struct bus *bus, const ProtobufCMessage *
 	(void)snprintf(question->name, sizeof question->name, "%s", format);
 	if (number >= 0)
 		(void)snprintf(question->name, sizeof question->name, "%s-%d", format, number);
-	bus_request(bus, question->name, wire_pack(&packed, request), ANSWER_MS, on_reply,
+	MUST(health_question(question->name, &packed));
+	bus_request(bus, question->name, BYTES(packed.data, packed.len), ANSWER_MS, on_reply,
 	            question);
 	buf_free(&packed);
 }
 
 static void ask_all(struct asking *asking, struct bus *bus, const struct installation_state *state)
 {
-	Auth__AuthRequest auth = AUTH__AUTH_REQUEST__INIT;
-	Router__RouterRequest router = ROUTER__ROUTER_REQUEST__INIT;
-	Publisher__PublisherRequest publisher = PUBLISHER__PUBLISHER_REQUEST__INIT;
-	Edge__EdgeRequest edge = EDGE__EDGE_REQUEST__INIT;
-	Raeh__Empty empty = RAEH__EMPTY__INIT;
-
-	auth.command_case = AUTH__AUTH_REQUEST__COMMAND_METRICS;
-	auth.metrics = &empty;
-	router.command_case = ROUTER__ROUTER_REQUEST__COMMAND_METRICS;
-	router.metrics = &empty;
-	publisher.command_case = PUBLISHER__PUBLISHER_REQUEST__COMMAND_METRICS;
-	publisher.metrics = &empty;
-	edge.command_case = EDGE__EDGE_REQUEST__COMMAND_METRICS;
-	edge.metrics = &empty;
-	ask(asking, bus, &auth.base, "auth", -1);
-	ask(asking, bus, &router.base, "router", -1);
+	ask(asking, bus, "auth", -1);
+	ask(asking, bus, "router", -1);
 	for (int i = 0; i < state->publishers && i < UP_MAX_PUBLISHERS; i++)
-		ask(asking, bus, &publisher.base, "publisher", i);
+		ask(asking, bus, "publisher", i);
 	for (int i = 0; i < state->edges && i < UP_MAX_EDGES; i++)
-		ask(asking, bus, &edge.base, "edge", i);
+		ask(asking, bus, "edge", i);
 }
 
 static void check_bus(struct doctor *doctor, struct loop *loop)

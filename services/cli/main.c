@@ -30,6 +30,9 @@ static const struct command commands[] = {
 	  "Every flag is also a variable (RAEH_LISTEN) and a line of DIR/raeh.conf (listen = …);\n"
 	  "flag before variable before file. Ctrl-C or SIGTERM drains and stops everything.",
 	  up_run, NULL },
+	{ "edge", "edge [--slot N] [options of up]", "one edge, where the rest runs elsewhere",
+	  "It opens the listening socket and becomes raeh-edge: what a container runs.",
+	  edge_run, NULL },
 	{ "account", NULL, "accounts of a running stack", NULL, NULL, account_commands },
 	{ "key", NULL, "API keys of a running stack", NULL, NULL, key_commands },
 	{ "replay", "replay FILE.csv [options]", "stream a recording as a device would",
@@ -42,6 +45,8 @@ static const struct command commands[] = {
 	  "what is wrong with this installation, and what to do",
 	  "Give it the flags that you give to `raeh up`. Status 1 when something is wrong.",
 	  doctor_run, NULL },
+	{ "health", "health SERVICE", "whether a service answers: auth, router, publisher-0, edge-1",
+	  "Status 1 when it does not answer on the bus.", health_run, NULL },
 	{ "demo", "demo [--data DIR] [--url U]", NULL, NULL, demo_run, NULL },
 	{ 0 },
 };

@@ -1,11 +1,17 @@
 #include "services/cli/stack.h"
 
+#include "common/log.h"
+
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
-#define WORDS_MOST 32
+#define WORDS_MOST   32
+#define FILES_WANTED 4096 /* fewer descriptors deserve a word */
 
 struct words {
 	char *at[WORDS_MOST + 1];
@@ -63,13 +69,13 @@ static void start(struct supervisor *supervisor, const char *directory, const st
 	supervisor_add(supervisor, &child);
 }
 
-static struct words edge_words(const struct up_settings *settings, int64_t slot,
-                               const int *listen_fds)
+static struct words edge_words(const struct up_settings *settings, int64_t slot, int listen_fd,
+                               int admin_fd)
 {
 	struct words words = words_of("raeh-edge", settings);
 
 	add_number(&words, "--slot", slot);
-	add_number(&words, "--listen-fd", listen_fds[slot]);
+	add_number(&words, "--listen-fd", listen_fd);
 	add_number(&words, "--edges", settings->edges);
 	add_number(&words, "--publishers", settings->publishers);
 	add_number(&words, "--idle-timeout-s", settings->idle_timeout_s);
@@ -80,8 +86,8 @@ static struct words edge_words(const struct up_settings *settings, int64_t slot,
 		add_setting(&words, "--tls-cert", settings->tls_cert);
 		add_setting(&words, "--tls-key", settings->tls_key);
 	}
-	if (settings->admin && slot == 0) /* one address, so one edge answers for all */
-		add_number(&words, "--admin-fd", listen_fds[UP_MAX_EDGES]);
+	if (admin_fd >= 0)
+		add_number(&words, "--admin-fd", admin_fd);
 	return words;
 }
 
@@ -113,13 +119,42 @@ void stack_start(struct supervisor *supervisor, const struct up_settings *settin
 	for (int64_t i = 0; i < settings->edges; i++) {
 		struct child edge = core;
 
-		words = edge_words(settings, i, listen_fds);
 		edge.front = true;
 		edge.keep_fd[0] = listen_fds[i];
+		/* one address, so one edge answers for all */
 		edge.keep_fd[1] = i == 0 ? listen_fds[UP_MAX_EDGES] : -1;
+		words = edge_words(settings, i, edge.keep_fd[0], edge.keep_fd[1]);
 		edge.label = xasprintf("raeh-edge %" PRId64, i);
 		start(supervisor, directory, &words, edge);
 	}
+}
+
+void stack_raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		log_warn("file-limit", "why=\"%s\"", strerror(errno));
+	if (limit.rlim_max < FILES_WANTED)
+		log_warn("file-limit",
+		         "allowed=%" PRIu64
+		         " why=\"an edge holds fewer sockets than that; raise it "
+		         "with ulimit -Hn\"",
+		         (uint64_t)limit.rlim_max);
+}
+
+void stack_become_edge(const struct up_settings *settings, const char *directory, int64_t slot,
+                       int listen_fd, int admin_fd)
+{
+	struct words words = edge_words(settings, slot, listen_fd, admin_fd);
+	AUTO_MEM char *program = xasprintf("%s/%s", directory, words.at[0]);
+
+	(void)execv(program, words.at);
+	while (words.n > 0)
+		mem_free(words.at[--words.n]);
 }
 
 void stack_start_demo(struct supervisor *supervisor, const struct up_settings *settings,

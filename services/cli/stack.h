@@ -19,6 +19,14 @@ struct stack_outputs {
 void stack_start(struct supervisor *supervisor, const struct up_settings *settings,
                  const char *directory, const int *listen_fds, struct stack_outputs outputs);
 
+/* As many descriptors as the system allows: an edge needs one a socket. */
+void stack_raise_file_limit(void);
+
+/* Replaces this process with that edge, which inherits the sockets (admin_fd -1: none).
+ * Returns only when it cannot: errno. */
+void stack_become_edge(const struct up_settings *settings, const char *directory, int64_t slot,
+                       int listen_fd, int admin_fd);
+
 /* The simulated watch and the live insights, as one more child. */
 void stack_start_demo(struct supervisor *supervisor, const struct up_settings *settings,
                       const char *directory, const char *url, struct stack_outputs outputs);

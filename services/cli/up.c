@@ -10,17 +10,14 @@
 #include "services/cli/stack.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define PROBE_SOON_MS    100  /* until it is ready                    */
 #define PROBE_LATER_MS   2000 /* afterwards                           */
 #define PROBE_TIMEOUT_MS 3000
-#define FILES_WANTED     4096 /* fewer descriptors deserve a word     */
 
 struct up {
 	struct up_settings settings;
@@ -127,23 +124,6 @@ static void on_stopped(void *self)
 	web_stop(up->web);
 }
 
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-		log_warn("file-limit", "why=\"%s\"", strerror(errno));
-	if (limit.rlim_max < FILES_WANTED)
-		log_warn("file-limit",
-		         "allowed=%" PRIu64
-		         " why=\"an edge holds fewer sockets than that; raise it "
-		         "with ulimit -Hn\"",
-		         (uint64_t)limit.rlim_max);
-}
-
 /* Directory, lock, sockets: what can be in the way, before anything runs. */
 static int prepare(struct up *up)
 {
@@ -173,7 +153,7 @@ static int prepare(struct up *up)
 	if (installation_announce(up->settings.data, up->url, (int)up->settings.edges,
 	                          (int)up->settings.publishers, why) != OK)
 		return cli_fail("%s", why);
-	raise_file_limit();
+	stack_raise_file_limit();
 	return -1;
 }
 

@@ -11,6 +11,9 @@
 #   make bench        print figures: throughput, cost, latency
 #   make lint         clang-format, clang-tidy, the layer rule
 #   make fmt          format the C code
+#   make test-compose the stack of docker-compose.yml in an engine of its own (root)
+#   make test-debian13  build and test in a Debian 13 root of its own (root)
+#   make install      the programs into DESTDIR, PREFIX
 #   make deps         install the Debian packages that the rest needs
 #   make clean        remove build/
 #
@@ -22,6 +25,7 @@ PYTHON   ?= /usr/bin/python3
 B        ?= build
 FUZZ_S   ?= 60
 SCHEDULES ?= 10000
+PREFIX   ?= /usr/local
 
 CPPFLAGS += -I. -I$(B)/proto -D_GNU_SOURCE -MMD -MP
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-format-truncation -Werror
@@ -56,7 +60,9 @@ archives  = -Wl,--start-group $(1) $(B)/common.a $(B)/proto.a -Wl,--end-group
 
 simulated := $(patsubst %.c,$(B)/%.o,$(wildcard integration/sim/*.c))
 
-all: $(B)/bin/integration/sim $(foreach s,$(services),$(B)/bin/$(call binary,$(s))) \
+installed := $(foreach s,$(services),$(B)/bin/$(call binary,$(s)))
+
+all: $(B)/bin/integration/sim $(installed) \
      $(patsubst integration/%.c,$(B)/bin/integration/%,$(programs))
 
 define service_rules
@@ -161,6 +167,17 @@ bench:
 	@$(MAKE) --no-print-directory $(parallel) all $(B)/bin/integration/nosync.so
 	@$(PYTHON) integration/bench.py $(FIGURES)
 
+# Apart from `make test`: they need root, the network for packages, and minutes.
+test-compose:
+	@./deps containers
+	@$(MAKE) --no-print-directory $(parallel) $(installed)
+	@$(PYTHON) -m pytest integration/compose $(TESTS)
+test-debian13:
+	@integration/debian13
+
+install: $(installed)
+	install -D -t $(DESTDIR)$(PREFIX)/bin $^
+
 lint: compile_commands.json
 	@integration/lint $(sources)
 fmt:
@@ -174,6 +191,6 @@ compile_commands.json: Makefile $(proto_h)
 clean:
 	rm -rf build compile_commands.json integration/node/node_modules
 
-.PHONY: all deps run demo test unit run-unit integration fuzz run-fuzz fuzz-smoke sim bench lint fmt clean
+.PHONY: all deps install test-compose test-debian13 run demo test unit run-unit integration fuzz run-fuzz fuzz-smoke sim bench lint fmt clean
 .SECONDARY:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(addprefix $(B)/,common services proto integration) -name '*.d' 2>/dev/null)

@@ -333,6 +333,67 @@ static int64_t last_use(const Auth__Key *key)
 	return shown->has_last_used_at ? shown->last_used_at : 0;
 }
 
+static Auth__Key *short_key(int64_t expires_at)
+{
+	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
+	struct fake_call *call;
+	Auth__MintKey mint;
+
+	fill_mint(&mint, "short", "ingest,read,keys");
+	mint.external_id = (char *)"user 7";
+	mint.metadata = (char *)"{\"plan\":\"a\"}";
+	mint.has_rate_limit = mint.has_expires_at = true;
+	mint.rate_limit = 25;
+	mint.expires_at = expires_at;
+	request.account = (char *)account;
+	request.has_op_id = true;
+	request.op_id = new_op();
+	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_MINT_KEY;
+	request.mint_key = &mint;
+	call = ask("auth.admin", &request.base);
+	run_for(100);
+	cr_assert_eq(status_of(call), 200);
+	return reply_of(call)->key;
+}
+
+Test(auth, tells_edges_when_a_key_ends_and_how_fast_it_may_be)
+{
+	int64_t end_ms = clock_wall_ms() + 60000;
+	const Auth__Key *key = short_key(end_ms);
+	const Raeh__Principal *principal = principal_of(key->key);
+
+	cr_assert_str_eq(key->external_id, "user 7");
+	cr_assert_str_eq(key->metadata, "{\"plan\":\"a\"}");
+	cr_assert_eq(key->expires_at, end_ms);
+	cr_assert(principal->has_expires_ms);
+	cr_assert_eq(principal->expires_ms, end_ms);
+	cr_assert_eq(principal->frames_per_s, 25);
+}
+
+Test(auth, answers_a_key_whose_time_is_over_as_one_that_never_was)
+{
+	const Auth__Key *key = short_key(clock_wall_ms() + 60000);
+	Raeh__Principal *principal = principal_of(key->key);
+	struct fake_call *verify, *list, *never;
+
+	run_for(60001);
+	verify = ask_verify(key->key);
+	list = ask_list(principal, 0);
+	never = ask_verify("raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE");
+	run_for(100);
+	cr_assert_eq(status_of(verify), 401);
+	cr_assert_str_eq(reply_of(verify)->error->detail, reply_of(never)->error->detail);
+	cr_assert_eq(status_of(list), 401);
+	restart();
+	verify = ask_verify(key->key);
+	run_for(100);
+	cr_assert_eq(status_of(verify), 401);
+	/* It is still listed, and can be revoked. */
+	verify = admin_revoke(key->id);
+	run_for(100);
+	cr_assert_eq(status_of(verify), 200);
+}
+
 Test(auth, remembers_when_a_key_was_last_used)
 {
 	Auth__Key *key = new_key(account, "keys");

@@ -1,6 +1,7 @@
 #include "services/auth/core.h"
 
 #include "common/clock.h"
+#include "services/auth/key.h"
 
 #include <sodium.h>
 #include <stdarg.h>
@@ -39,7 +40,11 @@ static enum err load_caller(struct auth *auth, struct caller *caller)
 	if (err != OK)
 		return err == ERR_NOT_FOUND ? ERR_DENIED : err;
 	row = (Events__KeyRow *)message;
+	if (key_has_expired(row->key))
+		return ERR_DENIED;
 	caller->scopes = row->scopes;
+	caller->expires_at = row->key->expires_at;
+	caller->rate_limit = row->key->rate_limit;
 	(void)snprintf(caller->device_id, sizeof caller->device_id, "%s",
 	               row->key->device_id ? row->key->device_id : "");
 	return OK;

@@ -92,6 +92,8 @@ struct caller {
 	struct uuid account, key; /* key is nil for the operator */
 	uint32_t scopes;
 	char device_id[129]; /* "" = any */
+	int64_t expires_at;  /* wall ms; 0 = never */
+	uint32_t rate_limit; /* frames a second; 0 = the default */
 };
 
 /* ERR_DENIED: not signed by auth, or its key does not live any more. Else as rows_key(). */

@@ -1,11 +1,15 @@
 #include "services/auth/key.h"
 
 #include "common/apikey.h"
+#include "common/clock.h"
 
 #include <sodium.h>
 #include <string.h>
 
 #define LABEL_CHARS      128
+#define EXTERNAL_BYTES   128
+#define METADATA_BYTES   2048
+#define RATE_MOST        1000000
 #define DEVICE_ID_BYTES  128
 #define ECHO_BYTES       40 /* of a client's words in a refusal */
 #define SCOPES_OF_DEVICE (SCOPE_INGEST | SCOPE_SUBSCRIBE | SCOPE_READ)
@@ -97,6 +101,46 @@ static bool scopes_of(const Auth__MintKey *mint, uint32_t *ret, struct refusal *
 	return true;
 }
 
+static bool bytes_allowed(const char *field, const char *text, size_t most, struct refusal *ret_why)
+{
+	size_t len = strlen(text);
+
+	if (len >= 1 && len <= most)
+		return text_allowed(field, text, ret_why);
+	*ret_why = refusal(400, "%s: expected 1 to %zu bytes, got %zu", field, most, len);
+	return false;
+}
+
+static bool extras_of(const Auth__MintKey *mint, struct key_wish *ret, struct refusal *ret_why)
+{
+	if (mint->external_id &&
+	    !bytes_allowed("external_id", mint->external_id, EXTERNAL_BYTES, ret_why))
+		return false;
+	if (mint->metadata && !bytes_allowed("metadata", mint->metadata, METADATA_BYTES, ret_why))
+		return false;
+	if (mint->has_rate_limit && (mint->rate_limit < 1 || mint->rate_limit > RATE_MOST)) {
+		*ret_why = refusal(400, "rate_limit: expected 1 to %d frames a second, got %u",
+		                   RATE_MOST, mint->rate_limit);
+		return false;
+	}
+	if (mint->has_expires_at && mint->expires_at <= clock_wall_ms()) {
+		*ret_why = refusal(400, "expires_at: expected a time to come");
+		return false;
+	}
+	ret->external_id = mint->external_id;
+	ret->metadata = mint->metadata;
+	ret->has_rate_limit = mint->has_rate_limit;
+	ret->rate_limit = mint->rate_limit;
+	ret->has_expires_at = mint->has_expires_at;
+	ret->expires_at = mint->expires_at;
+	return true;
+}
+
+bool key_has_expired(const Auth__Key *key)
+{
+	return key->has_expires_at && key->expires_at <= clock_wall_ms();
+}
+
 bool key_wish_of(const Auth__MintKey *mint, struct key_wish *ret, struct refusal *ret_why)
 {
 	struct key_wish wish = { .label = mint->label, .device_id = mint->device_id };
@@ -107,21 +151,29 @@ bool key_wish_of(const Auth__MintKey *mint, struct key_wish *ret, struct refusal
 		                   chars);
 		return false;
 	}
-	if (mint->device_id) {
-		size_t len = strlen(mint->device_id);
-
-		if (len < 1 || len > DEVICE_ID_BYTES) {
-			*ret_why = refusal(400, "device_id: expected 1 to %d bytes, got %zu",
-			                   DEVICE_ID_BYTES, len);
-			return false;
-		}
-		if (!text_allowed("device_id", mint->device_id, ret_why))
-			return false;
-	}
-	if (!text_allowed("label", mint->label, ret_why) || !scopes_of(mint, &wish.scopes, ret_why))
+	if (mint->device_id &&
+	    !bytes_allowed("device_id", mint->device_id, DEVICE_ID_BYTES, ret_why))
+		return false;
+	if (!text_allowed("label", mint->label, ret_why) ||
+	    !scopes_of(mint, &wish.scopes, ret_why) || !extras_of(mint, &wish, ret_why))
 		return false;
 	*ret = wish;
 	return true;
+}
+
+/* A key that ends, or is held to a rate, makes none that lives longer or may do more. */
+static bool bounds_allowed(const struct key_wish *wish, const struct caller *caller,
+                           struct refusal *ret_why)
+{
+	if (caller->expires_at != 0 &&
+	    (!wish->has_expires_at || wish->expires_at > caller->expires_at))
+		*ret_why = refusal(403, "expires_at: later than that of the key that asks");
+	else if (caller->rate_limit != 0 &&
+	         (!wish->has_rate_limit || wish->rate_limit > caller->rate_limit))
+		*ret_why = refusal(403, "rate_limit: more than that of the key that asks");
+	else
+		return true;
+	return false;
 }
 
 bool key_wish_allowed(const struct key_wish *wish, const struct caller *caller,
@@ -145,7 +197,7 @@ bool key_wish_allowed(const struct key_wish *wish, const struct caller *caller,
 		*ret_why = refusal(403, "device_id: the key that asks is bound to another device");
 		return false;
 	}
-	return true;
+	return bounds_allowed(wish, caller, ret_why);
 }
 
 size_t key_scope_names(uint32_t scopes, char *ret[KEY_SCOPES_SHOWN])

@@ -16,10 +16,16 @@ void key_digest(const char *credential, const uint8_t secret[SECRET_BYTES],
 /* What a valid MintKey asks for. */
 struct key_wish {
 	uint32_t scopes;
-	const char *label, *device_id; /* borrowed; device_id NULL = any */
+	const char *label, *device_id;       /* borrowed; device_id NULL = any */
+	const char *external_id, *metadata;  /* borrowed; NULL = none */
+	bool has_rate_limit, has_expires_at; /* false = the default; never */
+	uint32_t rate_limit;
+	int64_t expires_at;
 };
 /* False and why: 400, naming the field, what was expected and what came. */
 bool key_wish_of(const Auth__MintKey *mint, struct key_wish *ret, struct refusal *ret_why);
+/* Its time is over: it answers as a key that never was. */
+bool key_has_expired(const Auth__Key *key);
 /* False and why (403): the wish is not within the caller's own rights. */
 bool key_wish_allowed(const struct key_wish *wish, const struct caller *caller,
                       struct refusal *ret_why);

@@ -1,5 +1,7 @@
 #include "services/auth/key.h"
 
+#include "common/clock.h"
+
 #include <criterion/criterion.h>
 #include <sodium.h>
 #include <string.h>
@@ -99,12 +101,14 @@ Test(key, may_be_wished_within_the_callers_own_rights_alone)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
-		wish = (struct key_wish){ row[i].scopes, "x", row[i].device_id };
+		wish = (struct key_wish){ .scopes = row[i].scopes,
+			                  .label = "x",
+			                  .device_id = row[i].device_id };
 		strcpy(caller.device_id, row[i].bound_to);
 		cr_assert_eq(key_wish_allowed(&wish, &caller, &why), row[i].allowed, "row %zu", i);
 	}
 	caller = (struct caller){ .scopes = SCOPES_DEFAULT };
-	wish = (struct key_wish){ SCOPE_READ, "x", NULL };
+	wish = (struct key_wish){ .scopes = SCOPE_READ, .label = "x" };
 	cr_assert(!key_wish_allowed(&wish, &caller, &why));
 	cr_assert_eq(why.status, 403);
 	caller.is_operator = true;
@@ -121,4 +125,74 @@ Test(key, is_kept_as_a_digest_that_needs_the_secret)
 	cr_assert_eq(memcmp(one, two, sizeof one), 0);
 	key_digest(VECTOR, other, two);
 	cr_assert_neq(memcmp(one, two, sizeof one), 0);
+}
+
+/* ---- what a key may be besides ---- */
+
+static Auth__MintKey labelled(void)
+{
+	Auth__MintKey mint = AUTH__MINT_KEY__INIT;
+
+	mint.label = (char *)"a label";
+	return mint;
+}
+
+static void assert_wish_refused(const Auth__MintKey *mint, const char *detail)
+{
+
+	cr_assert(!key_wish_of(mint, &wish, &why), "%s", detail);
+	cr_assert_eq(why.status, 400);
+	cr_assert_str_eq(why.detail, detail);
+}
+
+Test(key, extras_are_held_to_their_bounds)
+{
+	char long_id[130], long_metadata[2050];
+	Auth__MintKey mint = labelled();
+
+	memset(long_id, 'x', sizeof long_id);
+	long_id[129] = 0;
+	memset(long_metadata, 'x', sizeof long_metadata);
+	long_metadata[2049] = 0;
+	mint.external_id = long_id;
+	assert_wish_refused(&mint, "external_id: expected 1 to 128 bytes, got 129");
+	mint.external_id = (char *)"";
+	assert_wish_refused(&mint, "external_id: expected 1 to 128 bytes, got 0");
+	mint.external_id = (char *)"raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE";
+	assert_wish_refused(&mint, "external_id: an API key is never stored, not even here");
+	mint.external_id = (char *)"user 7";
+	mint.metadata = long_metadata;
+	assert_wish_refused(&mint, "metadata: expected 1 to 2048 bytes, got 2049");
+	mint.metadata = (char *)"{}";
+	mint.has_rate_limit = 1;
+	assert_wish_refused(&mint, "rate_limit: expected 1 to 1000000 frames a second, got 0");
+	mint.rate_limit = 7;
+	mint.has_expires_at = 1;
+	mint.expires_at = clock_wall_ms();
+	assert_wish_refused(&mint, "expires_at: expected a time to come");
+	mint.expires_at = INT64_MAX;
+
+	cr_assert(key_wish_of(&mint, &wish, &why));
+	cr_assert_str_eq(wish.external_id, "user 7");
+	cr_assert_eq(wish.rate_limit, 7);
+	cr_assert_eq(wish.expires_at, INT64_MAX);
+}
+
+Test(key, lives_no_longer_and_does_no_more_than_the_key_that_made_it)
+{
+	struct caller caller = { .scopes = SCOPES_ALL, .expires_at = 1000, .rate_limit = 10 };
+
+	wish = (struct key_wish){ .scopes = SCOPE_READ, .label = "x" };
+	cr_assert(!key_wish_allowed(&wish, &caller, &why));
+	cr_assert_eq(why.status, 403);
+	cr_assert_str_eq(why.detail, "expires_at: later than that of the key that asks");
+	wish.has_expires_at = true;
+	wish.expires_at = 1000;
+	cr_assert(!key_wish_allowed(&wish, &caller, &why));
+	cr_assert_str_eq(why.detail, "rate_limit: more than that of the key that asks");
+	wish.has_rate_limit = true;
+	wish.rate_limit = 10;
+	cr_assert(key_wish_allowed(&wish, &caller, &why));
+	wish.rate_limit = 11;
+	cr_assert(!key_wish_allowed(&wish, &caller, &why));
 }

@@ -50,6 +50,12 @@ static void make_key(struct new_key *ret, const struct key_wish *wish, const str
 	ret->key.n_scopes = key_scope_names(wish->scopes, ret->scopes);
 	ret->key.scopes = ret->scopes;
 	ret->key.device_id = (char *)wish->device_id;
+	ret->key.external_id = (char *)wish->external_id;
+	ret->key.metadata = (char *)wish->metadata;
+	ret->key.has_rate_limit = wish->has_rate_limit;
+	ret->key.rate_limit = wish->rate_limit;
+	ret->key.has_expires_at = wish->has_expires_at;
+	ret->key.expires_at = wish->expires_at;
 	ret->key.created_at = now_ms;
 	if (!caller->is_operator) {
 		uuid_text(&caller->key, ret->minted_by);

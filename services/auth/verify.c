@@ -23,7 +23,7 @@ static enum err find_key(struct auth *auth, const char *credential, struct uuid 
 	}
 	*ret_account = account;
 	*ret_id = id;
-	return row_err;
+	return row_err == OK && key_has_expired((*ret)->key) ? ERR_NOT_FOUND : row_err;
 }
 
 /* The notice number is the newest committed one, though the row may already know of one more:
@@ -42,6 +42,10 @@ static void answer_verdict(struct auth *auth, struct bus_call *call, const struc
 	principal.key = wire_bytes_of(id);
 	principal.scopes = row->scopes;
 	principal.device_id = row->key->device_id;
+	principal.has_expires_ms = row->key->has_expires_at;
+	principal.expires_ms = row->key->expires_at;
+	principal.has_frames_per_s = row->key->has_rate_limit;
+	principal.frames_per_s = row->key->rate_limit;
 	principal.notice = auth->notices.newest;
 	principal_sign(&principal, auth->deps.bus_secret, mac);
 	verdict.principal = &principal;

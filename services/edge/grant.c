@@ -11,6 +11,7 @@
 #define VERIFY_MS       8000  /* deadline of one question                                  */
 #define RETRY_MS        200   /* auth is away: ask again                                    */
 #define TOMBSTONE_MS    60000 /* longer than any answer can be under way                    */
+#define EXPIRY_LOOK_MS  60000 /* the wall clock may be set: looked at so often              */
 #define SLICE           512   /* sockets told in one turn, so that others keep their latency */
 #define FRAMES_PER_S    20000 /* default rate of a key                                      */
 #define CREDENTIAL_TEXT 513
@@ -243,6 +244,19 @@ static struct tombstone *tombstone_of(struct grants *grants, const struct uuid *
 	return MAP_OWNER(map_find(&grants->tombstones, key), struct tombstone, node);
 }
 
+/* Its sockets close with 4001; nothing has moved since the moment itself (grant_good). */
+static void expire(void *ctx)
+{
+	struct grant *grant = ctx;
+	int64_t left = grant->principal->expires_ms - clock_wall_ms();
+
+	if (left <= 0)
+		die(grant, GRANT_REFUSED);
+	else
+		timer_set(grant->grants->deps.loop, &grant->retry,
+			  left < EXPIRY_LOOK_MS ? left : EXPIRY_LOOK_MS, expire, grant);
+}
+
 static void take_verdict(struct grant *grant, const Auth__Verdict *verdict)
 {
 	struct grants *grants = grant->grants;
@@ -274,6 +288,8 @@ static void take_verdict(struct grant *grant, const Auth__Verdict *verdict)
 		grants->deps.on_revived(grants->deps.ctx);
 	answer_waiting(grant);
 	grant->in_air = false;
+	if (grant->state == GOOD && grant->principal->has_expires_ms)
+		timer_set(grants->deps.loop, &grant->retry, 1, expire, grant);
 	settle(grant);
 }
 

@@ -40,6 +40,7 @@ struct rest {
 	struct uuid session;       /* names the publisher */
 	int fault;                 /* 0, or the status of what is wrong with the command: told */
 	char *fault_detail;        /* only to those who may give it */
+	bool ends_itself;          /* a key revokes itself: its receipt is told all the same */
 	bool is_cut;               /* a publisher has more insights than it gave */
 	unsigned pending;          /* answers under way: keep the memory */
 	struct asked *asked;       /* one a service                      */
@@ -180,6 +181,7 @@ static void answer(struct rest *rest, ProtobufCMessage *result)
 		link = next_page(rest, insights ? (const Publisher__InsightList *)result : NULL);
 		json_respond(conn, rest->route->status, json, link);
 		mem_free(link);
+		sodium_memzero(json, strlen(json)); /* a new key is told once */
 		mem_free(json);
 	}
 	finish(rest);
@@ -307,7 +309,7 @@ static void conclude(struct rest *rest)
 		release(rest);
 		return;
 	}
-	if (!grant_principal(&rest->user)) { /* its key died while the service worked */
+	if (!grant_principal(&rest->user) && !rest->ends_itself) { /* its key died while the service worked */
 		refuse(rest, 401, GRANT_REFUSED, "");
 		return;
 	}
@@ -355,7 +357,9 @@ static void ask(struct rest *rest, struct asked *asked, const char *name, struct
 {
 	asked->rest = rest;
 	(void)snprintf(asked->name, sizeof asked->name, "%s", name);
-	bus_request(rest->edge->bus, name, request, REST_SERVICE_MS, on_reply, asked);
+	bus_request(rest->edge->bus, name, request,
+		    rest->route->deadline_ms ? rest->route->deadline_ms : REST_SERVICE_MS, on_reply,
+		    asked);
 }
 
 static void ask_service(struct rest *rest, struct bytes request)
@@ -384,6 +388,14 @@ static void ask_service(struct rest *rest, struct bytes request)
 
 /* ---- admission ---- */
 
+static bool ends_itself(const struct rest *rest, const Raeh__Principal *principal)
+{
+	struct uuid key;
+
+	return strcmp(rest->route->command, "revoke_key") == 0 && wire_id(principal->key, &key) &&
+	       uuid_equal(&key, &rest->session);
+}
+
 static void admitted(struct rest *rest, const Raeh__Principal *principal)
 {
 	uint8_t id[16];
@@ -392,6 +404,7 @@ static void admitted(struct rest *rest, const Raeh__Principal *principal)
 	struct buf buf = { 0 };
 
 	*place = (Raeh__Principal *)wire_copy(&principal->base);
+	rest->ends_itself = ends_itself(rest, principal);
 	if (op_id) {
 		const ProtobufCFieldDescriptor *field =
 			protobuf_c_message_descriptor_get_field_by_name(rest->request->descriptor,
@@ -439,7 +452,7 @@ static void on_dead(struct grant_user *user, const char *why)
 {
 	struct rest *rest = rest_of(user);
 
-	if (rest->conn)
+	if (rest->conn && !rest->ends_itself)
 		refuse(rest, 401, why, "");
 }
 

@@ -11,6 +11,7 @@
 #include "services/edge/edge.h"
 
 #define REST_SERVICE_MS  5000 /* deadline of a command                  */
+#define REST_REVOKE_MS   60000 /* a revoke waits for every edge, or its lease */
 #define REST_PATH_PARAMS 2
 #define REST_LIST_BYTES  (64u * 1024 * 1024) /* of a list made of pages */
 
@@ -29,6 +30,7 @@ struct rest_route {
 	const char *command;       /* field of the service's request `oneof` */
 	const char *result;        /* field of its reply `oneof`             */
 	int status;                /* of success; 204: no body               */
+	int64_t deadline_ms;       /* 0: REST_SERVICE_MS                     */
 };
 
 extern const struct rest_route rest_routes[];

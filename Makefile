@@ -9,6 +9,8 @@
 #   make fuzz         the fuzz targets for longer (FUZZ_S seconds each)
 #   make sim          the deterministic simulation (SCHEDULES, SEED)
 #   make bench        print figures: throughput, cost, latency
+#   make bench-dsp    cost of the analysis by mix of sensors
+#   make accuracy     score the bundled recordings, draw the plots of docs/accuracy.md
 #   make lint         clang-format, clang-tidy, the layer rule
 #   make fmt          format the C code
 #   make test-compose the stack of docker-compose.yml in an engine of its own (root)
@@ -159,6 +161,14 @@ sim:
 	  $(if $(SEED),--seed $(SEED))
 	@$(if $(SEED),,integration/sim/plant.py $(B))
 
+accuracy:
+	@./deps python3-matplotlib
+	@$(MAKE) --no-print-directory $(parallel) all
+	@$(PYTHON) integration/accuracy.py --plots docs/accuracy
+bench-dsp:
+	@$(MAKE) --no-print-directory $(parallel) all
+	@$(B)/bin/integration/bench_dsp
+
 test: deps
 	@$(PYTHON) integration/run_tests.py unit integration fuzz-smoke sim lint
 
@@ -191,6 +201,6 @@ compile_commands.json: Makefile $(proto_h)
 clean:
 	rm -rf build compile_commands.json integration/node/node_modules
 
-.PHONY: all deps install test-compose test-debian13 run demo test unit run-unit integration fuzz run-fuzz fuzz-smoke sim bench lint fmt clean
+.PHONY: accuracy bench-dsp all deps install test-compose test-debian13 run demo test unit run-unit integration fuzz run-fuzz fuzz-smoke sim bench lint fmt clean
 .SECONDARY:
 -include $(shell find $(addprefix $(B)/,common services proto integration) -name '*.d' 2>/dev/null)

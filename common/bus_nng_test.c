@@ -158,6 +158,35 @@ Test(bus_nng, carries_requests_and_events_over_mutual_tls)
 	cr_assert_eq(n_failed, 0);
 }
 
+/* Of this machine's loopback addresses one that "localhost" is not. */
+static bool answers_at_another_address(int port)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		                       .sin_port = htons((uint16_t)port),
+		                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	bool answers = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+
+	(void)close(fd);
+	return answers;
+}
+
+Test(bus_nng, serves_at_localhost_for_its_own_host_alone)
+{
+	AUTO(bus_close) struct bus *server = NULL;
+	int near = free_port(), far = free_port();
+
+	(void)snprintf(hosts, sizeof hosts, "near=localhost:%d,far=far.example:%d", near, far);
+	server = open_bus("ours", "ours-localhost");
+	cr_assert_eq(bus_serve(server, "near", 1, echo, NULL), OK, "%s", bus_why(server));
+	cr_assert_eq(bus_serve(server, "far", 1, echo, NULL), OK, "%s", bus_why(server));
+
+	cr_assert(!answers_at_another_address(near));
+	cr_assert(answers_at_another_address(far));
+	ask(server, "near", 5000);
+	UNTIL(n_ok == 1, 5000);
+}
+
 Test(bus_nng, waits_for_a_server_that_comes_later)
 {
 	AUTO(bus_close) struct bus *client = open_bus("ours", "ours-localhost");

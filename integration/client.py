@@ -105,6 +105,11 @@ async def closed(socket, seconds=ANSWER_S):
         return end.rcvd.code, end.rcvd.reason
 
 
+def is_open(socket):
+    """Neither side has closed, as far as is known here."""
+    return socket.state.name == "OPEN"
+
+
 async def close_of(connection, seconds=ANSWER_S):
     """Opens the connection and waits for what the server closes it with."""
     async with connection as socket:

@@ -3,7 +3,7 @@
 
     run_tests.py unit integration lint
 
-Every target runs even when one before it failed. The last line is "N passed, N failed …";
+Every target runs even when one before it failed. The last line is "N passed, N failed";
 the exit status is 0 when nothing failed. Output is kept in build/test-<target>.log.
 """
 import os
@@ -69,8 +69,8 @@ def main(targets):
         print(f"{target:12} {seconds:6.0f} s   "
               f"{counts['passed']} passed, {counts['failed']} failed")
     skipped = f", {total['skipped']} skipped" if total["skipped"] else ""
-    print(f"{total['passed']} passed, {total['failed']} failed{skipped} "
-          f"in {time.monotonic() - began:.0f} s")
+    print(f"{'all':12} {time.monotonic() - began:6.0f} s")
+    print(f"{total['passed']} passed, {total['failed']} failed{skipped}")
     return 1 if total["failed"] else 0
 
 

@@ -1,14 +1,11 @@
 """Where a key may stand on a WebSocket, and what happens where it may not."""
-import asyncio
 import json
 import subprocess
-from urllib.parse import quote
 
 import pytest
 import websockets
 
-from client import (_HEADERS, ANSWER_S, close_of, closed, connect, ingest, make_model, receive,
-                    subscribe)
+from client import _HEADERS, ANSWER_S, close_of, connect, ingest, receive, subscribe
 from stack import ROOT
 
 STACK = {"edges": 2}

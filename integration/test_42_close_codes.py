@@ -3,13 +3,12 @@ import asyncio
 import os
 import re
 import signal
-import socket as sockets
 import struct
 import time
 
 import pytest
 
-from client import (PPG, close_of, closed, closed_session, connect, frame, frames, ingest,
+from client import (close_of, closed, closed_session, connect, frame, frames, ingest, is_open,
                     make_model, receive, rest, session_of, subscribe)
 from stack import Stack
 
@@ -62,7 +61,7 @@ async def test_a_device_that_sends_now_and_then_is_not_idle(stack, key, model):
         for n in range(5):
             await asyncio.sleep(0.9)
             await socket.send(frame(0, 1000 * n, [1] * 20))
-        assert socket.open
+        assert is_open(socket)
 
 
 async def test_pings_of_a_device_are_answered_but_do_not_keep_it_open(stack, key, model):

@@ -2,8 +2,8 @@
 import asyncio
 from functools import partial
 
-from client import (closed, closed_session, frame, frames, ingest, make_model, receive, rest,
-                    session_of, subscribe)
+from client import (closed, closed_session, frame, frames, ingest, is_open, make_model, receive,
+                    rest, session_of, subscribe)
 from edges import open_on
 from stack import until
 
@@ -16,7 +16,7 @@ async def test_the_newer_connection_wins_across_two_edges(stack, key, model):
     code, reason = await closed(old)
     assert code == 4009 and "superseded" in reason
     await new.send(frame(0, 1000, [1] * 20))
-    assert new.open
+    assert is_open(new)
     row = closed_session(stack, key, first["session_id"])
     assert (row["close_code"], row["close_reason"]) == (code, reason)
     await new.close()
@@ -72,7 +72,7 @@ async def test_of_many_connections_of_a_device_one_is_left(stack, key, model):
     await asyncio.wait(watchers, timeout=8)
     assert len(ends) == 19 and {code for code, _ in ends.values()} == {4009}
     left, = set(range(20)) - set(ends)
-    assert sockets[left].open
+    assert is_open(sockets[left])
     with rest(stack, key) as http:
         until("one session is open", lambda: len(open_of(http, "crowd")) == 1)
     await sockets[left].send(frame(0, 1, [1] * 20))
@@ -98,6 +98,6 @@ async def test_a_device_of_another_model_or_account_is_another_device(stack, key
         assert "session_id" in await receive(socket)
     await asyncio.sleep(0.5)
     for n, socket in enumerate(sockets):
-        assert socket.open
+        assert is_open(socket)
         await socket.send(frame(0, 1, [1] * 20))
         await socket.close()

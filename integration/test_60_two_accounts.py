@@ -3,8 +3,8 @@ import asyncio
 
 import pytest
 
-from client import (close_of, closed_session, frames, ingest, insights, make_model, receive, rest,
-                    stream, subscribe)
+from client import (close_of, closed_session, frames, ingest, insights, is_open, make_model,
+                    receive, rest, stream, subscribe)
 
 STACK = {"edges": 2, "publishers": 2}
 NEVER = "018f0000-0000-7000-8000-000000000000"
@@ -97,7 +97,7 @@ async def test_the_same_device_of_both_is_two_devices(stack, two):
                 await socket.send(message)
         await asyncio.sleep(0.1)
     for socket in sockets:
-        assert socket.open
+        assert is_open(socket)
         await socket.close()
 
 

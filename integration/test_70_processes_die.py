@@ -7,7 +7,8 @@ from functools import partial
 
 import pytest
 
-from client import closed, closed_session, frames, ingest, receive, rest, stream, subscribe
+from client import (closed, closed_session, frames, ingest, is_open, receive, rest, stream,
+                    subscribe)
 from edges import open_on
 from stack import until
 
@@ -58,7 +59,7 @@ async def test_a_device_does_not_notice_the_death_of_a_service_behind(
                 before = stack.kill(name)
                 await asyncio.to_thread(stack.wait_restarted, name, before)
             await sender
-            assert socket.open
+            assert is_open(socket)
         row = await asyncio.to_thread(closed_session, stack, key, session)
         assert row["frames"] == len(messages) and row["close_code"] == 1000
         assert values(stack, key, session) == undisturbed
@@ -139,7 +140,7 @@ async def test_all_services_behind_die_at_once(stack, key, model, undisturbed):
         for name in names:
             await asyncio.to_thread(stack.wait_restarted, name, before[name])
         await sender
-        assert socket.open
+        assert is_open(socket)
     row = await asyncio.to_thread(closed_session, stack, key, session, 40)
     assert row["frames"] == len(messages) and row["close_code"] == 1000
     assert values(stack, key, session) == undisturbed

@@ -30,7 +30,7 @@ static size_t signal_frame(int64_t second, bool motion, uint8_t ret[256])
 
 	frame_head(&frame, ret);
 	for (size_t i = 0; i < 25 * channels; i++) {
-		double t = (double)second + (double)(i / channels) / 25;
+		double t = (double)second + floor((double)i / channels) / 25;
 		double beat = sin(2 * M_PI * 1.2 * t) + 0.4 * sin(4 * M_PI * 1.2 * t + 0.7);
 		double breath = 0.2 * sin(2 * M_PI * 0.25 * t);
 		double value = motion ? 300 * sin(2 * M_PI * 0.9 * t + (double)(i % 3))

@@ -19,21 +19,21 @@ Test(apikey, says_what_is_wrong_with_a_key)
 		const char *text;
 		enum apikey_fault fault;
 	} cases[] = {
-		{ "", APIKEY_MISSING },
-		{ "raeh", APIKEY_PREFIX },
-		{ "sk_live_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE", APIKEY_PREFIX },
-		{ "RAEH_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE", APIKEY_PREFIX },
-		{ "raeh_", APIKEY_LENGTH },
-		{ "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEU", APIKEY_LENGTH },
-		{ "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUEE", APIKEY_LENGTH },
-		{ "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ0123-mAEUE", APIKEY_ALPHABET },
-		{ "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUF", APIKEY_CHECKSUM },
-		{ "raeh_BACDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE", APIKEY_CHECKSUM },
+		{"",		                              APIKEY_MISSING },
+		{ "raeh",		                         APIKEY_PREFIX  },
+		{ "sk_live_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE", APIKEY_PREFIX  },
+		{ "RAEH_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE",    APIKEY_PREFIX  },
+		{ "raeh_",		                        APIKEY_LENGTH  },
+		{ "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEU",     APIKEY_LENGTH  },
+		{ "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUEE",   APIKEY_LENGTH  },
+		{ "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ0123-mAEUE",    APIKEY_ALPHABET},
+		{ "raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUF",    APIKEY_CHECKSUM},
+		{ "raeh_BACDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE",    APIKEY_CHECKSUM},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		cr_expect_eq(apikey_check(cases[i].text, strlen(cases[i].text)), cases[i].fault,
-			     "\"%s\"", cases[i].text);
+		             "\"%s\"", cases[i].text);
 }
 
 Test(apikey, refuses_a_key_with_a_zero_byte_inside)

@@ -54,25 +54,25 @@ int frame_refusal(struct bytes message, Raeh__Slot *const *slots, size_t n_slots
 
 	if (!frame_parse(message, &frame)) {
 		(void)snprintf(why, 124, "frame too short: expected at least %d bytes, got %zu",
-			       FRAME_HEAD_BYTES, message.len);
+		               FRAME_HEAD_BYTES, message.len);
 		return 1007;
 	}
 	slot = find_slot(slots, n_slots, frame.slot_id);
 	if (!slot) {
 		(void)snprintf(why, 124, "slot_id %u is not in this session's manifest",
-			       frame.slot_id);
+		               frame.slot_id);
 		return 4004;
 	}
 	if (frame.sample_count == 0) {
 		(void)snprintf(why, 124, "frame on slot %u has 0 samples: expected at least 1",
-			       frame.slot_id);
+		               frame.slot_id);
 		return 1007;
 	}
 	expected = (size_t)frame.sample_count * ((slot->bit_depth + 7) / 8) * slot->num_channels;
 	if (frame.payload.len != expected) {
 		(void)snprintf(why, 124,
-			       "slot %u, %u samples: expected a payload of %zu bytes, got %zu",
-			       frame.slot_id, frame.sample_count, expected, frame.payload.len);
+		               "slot %u, %u samples: expected a payload of %zu bytes, got %zu",
+		               frame.slot_id, frame.sample_count, expected, frame.payload.len);
 		return 1007;
 	}
 	return 0;

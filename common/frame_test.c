@@ -44,7 +44,9 @@ Test(frame, reads_its_head_in_network_order)
 
 Test(frame, writes_the_head_that_it_reads)
 {
-	const struct frame frame = { 255, 1, 65535, -2, { "", 0 } };
+	const struct frame frame = {
+		255, 1, 65535, -2, {"", 0}
+	};
 	uint8_t head[FRAME_HEAD_BYTES];
 	struct frame again;
 

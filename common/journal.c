@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HASH_BYTES         32
+#define HASH_BYTES 32
 
 struct head {
 	uint8_t before[HASH_BYTES];  /* hash of the 64 bytes that begin the record before */

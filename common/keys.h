@@ -43,8 +43,8 @@
 #include "common/mem.h"
 #include "common/uuid.h"
 
-#define PARTITIONS  64     /* fixed at installation */
-#define KEY_MAX     512
+#define PARTITIONS    64 /* fixed at installation */
+#define KEY_MAX       512
 #define PARTITION_OWN 0xfffe /* rows of the process itself */
 
 struct key {

@@ -67,12 +67,13 @@ void log_write(enum log_level level, const char *event, const char *format, ...)
 	if (level < settings.least)
 		return;
 	clock_iso8601(clock_wall_ms(), now);
-	head = snprintf(line, sizeof line - 1, "%s %s %s %s ", now, names[level],
-			settings.service, event);
+	head = snprintf(line, sizeof line - 1, "%s %s %s %s ", now, names[level], settings.service,
+	                event);
 	if (head < 0 || (size_t)head >= sizeof line - 1)
 		return;
 	va_start(args, format);
-	(void)vsnprintf(line + head, sizeof line - 1 - (size_t)head, format, args); /* cut is fine */
+	(void)vsnprintf(line + head, sizeof line - 1 - (size_t)head, format,
+	                args); /* cut is fine */
 	va_end(args);
 	log_redact(line + head);
 	for (char *p = line; *p; p++)

@@ -40,15 +40,14 @@ static void mac_of(const Raeh__Principal *principal, const uint8_t *secret, uint
 	buf_free(&buf);
 }
 
-void principal_sign(Raeh__Principal *principal, const uint8_t secret[SECRET_BYTES],
-		    uint8_t mac[32])
+void principal_sign(Raeh__Principal *principal, const uint8_t secret[SECRET_BYTES], uint8_t mac[32])
 {
 	mac_of(principal, secret, mac);
 	principal->mac = (ProtobufCBinaryData){ 32, mac };
 }
 
 enum err principal_check(const Raeh__Principal *principal, const uint8_t secret[SECRET_BYTES],
-			 struct uuid *ret_account)
+                         struct uuid *ret_account)
 {
 	uint8_t mac[32];
 	struct uuid account, key;

@@ -32,11 +32,11 @@ uint32_t scope_bit(const char *name);
 
 /* Fills principal->mac; mac[] is the caller's storage. */
 void principal_sign(Raeh__Principal *principal, const uint8_t secret[SECRET_BYTES],
-		    uint8_t mac[32]);
+                    uint8_t mac[32]);
 /* ERR_DENIED: missing, not signed by auth, or ids of another length. account is written only
  * on success. */
 CHECKED enum err principal_check(const Raeh__Principal *principal,
-				 const uint8_t secret[SECRET_BYTES], struct uuid *ret_account);
+                                 const uint8_t secret[SECRET_BYTES], struct uuid *ret_account);
 
 /* A secret of the installation: read from path, or made there on first use (mode 0600, written
  * whole or not at all). ERR_IO / ERR_MALFORMED with why. */

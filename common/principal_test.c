@@ -54,7 +54,7 @@ Test(principal, is_refused_when_anything_in_it_was_changed)
 		if (change == 4)
 			principal.mac.len = 31;
 		cr_expect_eq(principal_check(&principal, secret, &who), ERR_DENIED, "change %d",
-			     change);
+		             change);
 	}
 	cr_assert_eq(principal_check(NULL, secret, &who), ERR_DENIED);
 }

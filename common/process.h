@@ -25,7 +25,7 @@ struct process {
 /* service: "auth"; own: the service's settings, ended by a zero row. Writes the usage and the
  * faults itself. Returns -1 to go on, else the exit status to return from main(). */
 int process_start(struct process *process, const char *service, const struct config_item *own,
-		  int argc, char **argv);
+                  int argc, char **argv);
 void process_done(struct process *process);
 
 /* DATA/name as a new string. */

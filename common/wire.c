@@ -17,8 +17,12 @@ static size_t utf8_char(const uint8_t *p, size_t left)
 	static const struct {
 		uint8_t mask, mark;
 		uint32_t least;
-	} form[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 },
-		     { 0xf8, 0xf0, 0x10000 } };
+	} form[] = {
+		{0x80,  0x00, 0      },
+		{ 0xe0, 0xc0, 0x80   },
+		{ 0xf0, 0xe0, 0x800  },
+		{ 0xf8, 0xf0, 0x10000}
+	};
 
 	for (size_t n = 0; n < ARRAY_LEN(form) && n < left; n++) {
 		uint32_t code = p[0] & (uint8_t)~form[n].mask;
@@ -126,7 +130,7 @@ ProtobufCMessage *wire_copy(const ProtobufCMessage *message)
 	struct buf buf = { 0 };
 	struct bytes packed = wire_pack(&buf, message);
 	ProtobufCMessage *copy =
-		protobuf_c_message_unpack(message->descriptor, NULL, packed.len, packed.data);
+	        protobuf_c_message_unpack(message->descriptor, NULL, packed.len, packed.data);
 
 	buf_free(&buf);
 	MUST(copy != NULL);

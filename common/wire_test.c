@@ -13,7 +13,7 @@ Test(wire, gives_back_what_was_packed)
 	error.detail = (char *)"no such key";
 	AUTO(wire_free)
 	ProtobufCMessage *again =
-		wire_unpack(&raeh__error__descriptor, wire_pack(&buf, &error.base));
+	        wire_unpack(&raeh__error__descriptor, wire_pack(&buf, &error.base));
 	cr_assert_not_null(again);
 	cr_assert_eq(((Raeh__Error *)again)->status, 404);
 	cr_assert_str_eq(((Raeh__Error *)again)->detail, "no such key");
@@ -57,11 +57,22 @@ Test(wire, refuses_bytes_that_are_no_message)
 
 Test(wire, knows_utf8)
 {
-	static const char *const good[] = { "", "abc", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x92\x93",
-					    "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf" };
-	static const char *const bad[] = { "\x80",	       "\xc3",		   "\xc0\xaf",
-					   "\xe0\x80\xaf",     "\xed\xa0\x80",	   "\xf0\x80\x80\xaf",
-					   "\xf4\x90\x80\x80", "\xf8\x88\x80\x80", "a\xe2\x82" };
+	static const char *const good[] = { "",
+		                            "abc",
+		                            "\xc3\xa9",
+		                            "\xe2\x82\xac",
+		                            "\xf0\x9f\x92\x93",
+		                            "\xed\x9f\xbf",
+		                            "\xf4\x8f\xbf\xbf" };
+	static const char *const bad[] = { "\x80",
+		                           "\xc3",
+		                           "\xc0\xaf",
+		                           "\xe0\x80\xaf",
+		                           "\xed\xa0\x80",
+		                           "\xf0\x80\x80\xaf",
+		                           "\xf4\x90\x80\x80",
+		                           "\xf8\x88\x80\x80",
+		                           "a\xe2\x82" };
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
 		cr_expect(utf8_valid(good[i], strlen(good[i])), "good %zu", i);

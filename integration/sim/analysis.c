@@ -19,7 +19,9 @@ struct analysis {
 
 const char *insight_type_name(enum insight_type type)
 {
-	static const char *const names[] = { "hr", "spo2", "rr", "hrv_rmssd", "hrv_sdnn", "motion" };
+	static const char *const names[] = {
+		"hr", "spo2", "rr", "hrv_rmssd", "hrv_sdnn", "motion"
+	};
 
 	return names[type];
 }
@@ -48,7 +50,7 @@ void analysis_free(struct analysis *analysis)
 }
 
 struct analysis_placed analysis_push(struct analysis *analysis, unsigned slot, int64_t t0_ms,
-				     const uint8_t *payload, uint32_t sample_count)
+                                     const uint8_t *payload, uint32_t sample_count)
 {
 	struct analysis_placed placed = { .stored = sample_count };
 

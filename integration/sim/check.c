@@ -128,8 +128,10 @@ void check_taken(struct check *check, uint32_t serial, bool late)
 	frame->item = ++check->client[frame->client].items;
 	frame->late = late;
 	if (late)
-		check_broken(check, "P1: frame %u was given to the edge after its key's revoke was "
-				    "answered", serial);
+		check_broken(check,
+		             "P1: frame %u was given to the edge after its key's revoke was "
+		             "answered",
+		             serial);
 }
 
 void check_edge_died(struct check *check, uint32_t edge)
@@ -186,8 +188,8 @@ static struct numbered *numbered_at(struct check *check, int publisher, uint64_t
 	if (number >= n) {
 		size_t want = number < 1024 ? 1024 : 2 * number;
 
-		check->number[publisher] = xrealloc(check->number[publisher], want,
-						    sizeof(struct numbered));
+		check->number[publisher] =
+		        xrealloc(check->number[publisher], want, sizeof(struct numbered));
 		memset(check->number[publisher] + n, 0, (want - n) * sizeof(struct numbered));
 		check->n_numbers[publisher] = want;
 	}
@@ -206,14 +208,16 @@ static void check_new_insight(struct check *check, const Publisher__Insight *ins
 		return; /* its handshake did not reach the device: the edge died with it */
 	if (insight->t <= session->last_t_ms)
 		check_broken(check, "P5: session %s emitted t=%" PRId64 " again, or backwards",
-			     insight->session_id, insight->t);
+		             insight->session_id, insight->t);
 	session->last_t_ms = insight->t;
 	current = &check->current[session->device];
 	if (*current == session)
 		return;
 	if (session->past)
-		check_broken(check, "P4: an insight of session %s after its device's next session had "
-				    "one", insight->session_id);
+		check_broken(check,
+		             "P4: an insight of session %s after its device's next session had "
+		             "one",
+		             insight->session_id);
 	if (*current)
 		(*current)->past = true;
 	*current = session;
@@ -224,7 +228,7 @@ void check_published(struct check *check, int publisher, struct bytes event)
 	AUTO(wire_free)
 	ProtobufCMessage *message = wire_unpack(&publisher__insights_published__descriptor, event);
 	const Publisher__InsightsPublished *published =
-		(const Publisher__InsightsPublished *)message;
+	        (const Publisher__InsightsPublished *)message;
 
 	for (size_t i = 0; published && i < published->n_insights; i++) {
 		const Publisher__NumberedInsight *item = published->insights[i];
@@ -234,11 +238,14 @@ void check_published(struct check *check, int publisher, struct bytes event)
 
 		if (numbered->seen) {
 			if (numbered->hash != hash_of(item->insight))
-				check_broken(check, "P5: number %" PRIu64 " of publisher %d is two insights",
-					     item->number, publisher);
+				check_broken(check,
+				             "P5: number %" PRIu64
+				             " of publisher %d is two insights",
+				             item->number, publisher);
 			continue;
 		}
-		session = uuid_parse(item->insight->session_id, &id) ? find_session(check, &id) : NULL;
+		session = uuid_parse(item->insight->session_id, &id) ? find_session(check, &id)
+		                                                     : NULL;
 		numbered->seen = true;
 		numbered->hash = hash_of(item->insight);
 		numbered->account = session ? ACCOUNT_OF(session->device) : 99;
@@ -274,15 +281,16 @@ void check_heard(struct check *check, unsigned client, unsigned account, struct 
 	app->used = true;
 	app->account = account;
 	if (number <= app->last_heard[publisher])
-		check_broken(check, "P6: app %u heard number %" PRIu64 " of publisher %d after %" PRIu64,
-			     client, number, publisher, app->last_heard[publisher]);
+		check_broken(check,
+		             "P6: app %u heard number %" PRIu64 " of publisher %d after %" PRIu64,
+		             client, number, publisher, app->last_heard[publisher]);
 	for (uint64_t n = app->last_heard[publisher] + 1;
 	     app->first_heard[publisher] > 0 && n < number; n++) {
 		const struct numbered *missed = numbered_at(check, publisher, n);
 
 		if (missed->seen && missed->account == account)
 			check_broken(check, "P6: app %u missed number %" PRIu64 " of publisher %d",
-				     client, n, publisher);
+			             client, n, publisher);
 	}
 	if (numbered_at(check, publisher, number)->seen &&
 	    numbered_at(check, publisher, number)->account == 1 - account)
@@ -307,7 +315,7 @@ static char table_of(struct bytes key)
 }
 
 static void check_stored_frame(struct check *check, struct bytes key, struct bytes value,
-			       uint64_t *last_serial, struct uuid *last_session)
+                               uint64_t *last_serial, struct uuid *last_session)
 {
 	struct frame frame;
 	struct uuid id;
@@ -358,7 +366,7 @@ void check_publisher_store(struct check *check, struct store *store)
 	const uint8_t from[] = { 0 }, to[] = { 0xff, 0xff, 0xff };
 	AUTO(scan_close)
 	struct store_scan *scan =
-		scan_open(store, BYTES(from, sizeof from), BYTES(to, sizeof to), false);
+	        scan_open(store, BYTES(from, sizeof from), BYTES(to, sizeof to), false);
 	struct bytes key, value;
 	uint64_t last_serial = 0;
 	struct uuid last_session = { { 0 } };
@@ -376,7 +384,7 @@ void check_router_store(struct check *check, struct store *store)
 	const uint8_t from[] = { 0 }, to[] = { 0xff, 0xff, 0xff };
 	AUTO(scan_close)
 	struct store_scan *scan =
-		scan_open(store, BYTES(from, sizeof from), BYTES(to, sizeof to), false);
+	        scan_open(store, BYTES(from, sizeof from), BYTES(to, sizeof to), false);
 	struct bytes key, value;
 
 	while (scan_next(scan, &key, &value)) {
@@ -389,7 +397,7 @@ void check_router_store(struct check *check, struct store *store)
 		row = (const Events__SessionRow *)message;
 		if (row && strcmp(row->session->status, "closed") != 0)
 			check_broken(check, "P7: session %s of %s stays open in the directory",
-				     row->session->id, row->session->device_id);
+			             row->session->id, row->session->device_id);
 	}
 }
 
@@ -406,8 +414,10 @@ void check_frames(struct check *check)
 		if (frame->item < client->acked)
 			check_broken(check, "P3: frame %zu was acknowledged and is not stored", i);
 		else if (!frame->may_be_lost)
-			check_broken(check, "P3: frame %zu was taken by an edge that lives and is not "
-					    "stored", i);
+			check_broken(check,
+			             "P3: frame %zu was taken by an edge that lives and is not "
+			             "stored",
+			             i);
 	}
 }
 

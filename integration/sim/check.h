@@ -15,7 +15,7 @@ struct check *check_new(void);
 void check_free(struct check *check);
 void check_sum(const struct check *check, struct fleet_result *ret);
 void check_broken(struct check *check, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+        __attribute__((format(printf, 2, 3)));
 
 /* A device's connection, and the edge it went to. */
 void check_client(struct check *check, unsigned client, long device, uint32_t edge);

@@ -32,16 +32,16 @@
 #define IDLE_MS      20000
 #define PAUSE_MS     60000
 #define SYNC_MS      3
-#define CHAOS_US     20000000  /* faults happen in this time          */
-#define SETTLE_US    60000000  /* then everything must come to rest   */
-#define MUTE_US      12000000  /* a peer that never speaks: knock again */
+#define CHAOS_US     20000000 /* faults happen in this time          */
+#define SETTLE_US    60000000 /* then everything must come to rest   */
+#define MUTE_US      12000000 /* a peer that never speaks: knock again */
 #define ADMIN_MS     2000
 
 struct sim_key {
 	char text[48];
 	char id[UUID_TEXT];
 	unsigned account;
-	bool alive, asked; /* revoke asked */
+	bool alive, asked;   /* revoke asked */
 	int64_t answered_us; /* INT64_MAX: not revoked */
 };
 
@@ -146,7 +146,8 @@ static void start_auth(struct node *node, void *ctx)
 	memcpy(deps.digest_secret, digest_secret, sizeof digest_secret);
 	MUST(auth_new(&deps, &fleet->auth) == OK);
 	if (fleet->slow_ms > 0)
-		journal_set_faults(auth_journal(fleet->auth), fleet->slow_ms, fleet->conflict_every);
+		journal_set_faults(auth_journal(fleet->auth), fleet->slow_ms,
+		                   fleet->conflict_every);
 }
 
 static void stop_auth(struct node *node, void *ctx)
@@ -272,10 +273,11 @@ static void on_handed(void *ctx, void *who, struct bytes text)
 	struct fleet *fleet = ctx;
 
 	if (world_now_us(fleet->world) > client->key->answered_us)
-		check_broken(fleet->check, "P2: a byte left for key %s after its revoke was answered: "
-					   "%.*s",
-			     client->key->id, (int)(text.len < 60 ? text.len : 60),
-			     (const char *)text.data);
+		check_broken(fleet->check,
+		             "P2: a byte left for key %s after its revoke was answered: "
+		             "%.*s",
+		             client->key->id, (int)(text.len < 60 ? text.len : 60),
+		             (const char *)text.data);
 }
 
 static void on_published(void *ctx, struct node *node, const char *name, struct bytes event)
@@ -288,7 +290,7 @@ static void on_published(void *ctx, struct node *node, const char *name, struct 
 }
 
 static void on_replied(void *ctx, struct node *node, const char *name, struct bytes request,
-		       struct bytes reply)
+                       struct bytes reply)
 {
 	struct fleet *fleet = ctx;
 
@@ -340,13 +342,13 @@ static void send_errand(struct errand *errand, const char *name, const ProtobufC
 	struct buf buf = { 0 };
 
 	bus_request(node_bus(errand->fleet->admin), name, wire_pack(&buf, request), ADMIN_MS,
-		    on_errand, errand);
+	            on_errand, errand);
 	buf_free(&buf);
 }
 
 static struct errand *errand_new(struct fleet *fleet, void (*again)(struct errand *),
-				 void (*done)(struct errand *, const ProtobufCMessage *),
-				 const ProtobufCMessageDescriptor *reply_type)
+                                 void (*done)(struct errand *, const ProtobufCMessage *),
+                                 const ProtobufCMessageDescriptor *reply_type)
 {
 	struct errand *errand = xcalloc(1, sizeof *errand);
 
@@ -502,7 +504,7 @@ static void on_account(struct errand *errand, const ProtobufCMessage *message)
 	struct errand *next;
 
 	(void)snprintf(fleet->account[errand->account], UUID_TEXT, "%s",
-		       reply->account->account_id);
+	               reply->account->account_id);
 	mint(fleet, errand->account);
 	mint(fleet, errand->account);
 	next = errand_new(fleet, ask_model, on_model, &router__router_reply__descriptor);
@@ -562,7 +564,8 @@ static void reconnect_app(void *ctx)
 static void later(struct client *client, int64_t least_us, int64_t most_us)
 {
 	struct fleet *fleet = client->fleet;
-	int64_t delay = least_us + (int64_t)world_random(fleet->world, (uint64_t)(most_us - least_us));
+	int64_t delay =
+	        least_us + (int64_t)world_random(fleet->world, (uint64_t)(most_us - least_us));
 
 	if (client->device && client->device->client == client) {
 		client->device->client = NULL;
@@ -594,7 +597,9 @@ static void send_frame(struct client *client)
 {
 	struct fleet *fleet = client->fleet;
 	uint32_t serial = check_new_frame(fleet->check, client->check);
-	struct frame frame = { .slot_id = 0, .sample_count = 1, .t0_epoch_ms = 1700000000000 + serial };
+	struct frame frame = { .slot_id = 0,
+		               .sample_count = 1,
+		               .t0_epoch_ms = 1700000000000 + serial };
 	uint8_t message[FRAME_HEAD_BYTES + sizeof serial];
 
 	frame_head(&frame, message);
@@ -615,7 +620,8 @@ static void tick(void *ctx)
 
 		while (burst-- > 0)
 			send_frame(client);
-		if (world_chance(fleet->world, 8)) { /* out of range, or a second one before the first ends */
+		if (world_chance(fleet->world,
+		                 8)) { /* out of range, or a second one before the first ends */
 			struct client *old = client;
 
 			if (world_chance(fleet->world, 500))
@@ -624,7 +630,7 @@ static void tick(void *ctx)
 			device_connect(device);
 		}
 	} else if (client && !client->over &&
-		   world_now_us(fleet->world) - client->since_us > MUTE_US) {
+	           world_now_us(fleet->world) - client->since_us > MUTE_US) {
 		leave(client);
 		later(client, 1000, 2000);
 	}
@@ -668,7 +674,7 @@ static struct client *client_new(struct fleet *fleet, struct sim_key *key)
 }
 
 static void knock(struct client *client, enum net_endpoint endpoint, const char *query,
-		  const struct peer_events *events)
+                  const struct peer_events *events)
 {
 	struct fleet *fleet = client->fleet;
 	struct edge_node *edge = &fleet->edge[world_random(fleet->world, EDGES)];
@@ -681,7 +687,8 @@ static void knock(struct client *client, enum net_endpoint endpoint, const char 
 		return;
 	}
 	if (client->device)
-		check_client(fleet->check, client->check, client->device - fleet->device, edge->slot);
+		check_client(fleet->check, client->check, client->device - fleet->device,
+		             edge->slot);
 	client->peer = simnet_connect(edge->net, endpoint, query, events, client);
 }
 
@@ -701,7 +708,7 @@ static void device_connect(struct device *device)
 	device->client = client_new(fleet, key);
 	device->client->device = device;
 	(void)snprintf(query, sizeof query, "api_key=%s&device_id=%s&device_model_id=%s", key->text,
-		       device->name, fleet->model[device->account]);
+	               device->name, fleet->model[device->account]);
 	knock(device->client, NET_INGEST, query, &events);
 	if (!device->ticking)
 		world_at(fleet->world, 50000, tick, device);
@@ -731,9 +738,9 @@ static void app_connect(struct app *app)
 
 static struct node *any_node(struct fleet *fleet)
 {
-	struct node *nodes[] = { fleet->auth_node,	  fleet->router_node,
-				 fleet->publisher[0].node, fleet->publisher[1].node,
-				 fleet->edge[0].node,	  fleet->edge[1].node };
+	struct node *nodes[] = { fleet->auth_node,         fleet->router_node,
+		                 fleet->publisher[0].node, fleet->publisher[1].node,
+		                 fleet->edge[0].node,      fleet->edge[1].node };
 
 	return nodes[world_random(fleet->world, ARRAY_LEN(nodes))];
 }
@@ -822,15 +829,15 @@ static void build(struct fleet *fleet)
 		fleet->publisher[i].fleet = fleet;
 		fleet->publisher[i].number = i;
 		(void)snprintf(name, sizeof name, "publisher-%u", i);
-		fleet->publisher[i].node = node_add(fleet->world, name, &publisher_ops,
-						    &fleet->publisher[i], SYNC_MS);
+		fleet->publisher[i].node =
+		        node_add(fleet->world, name, &publisher_ops, &fleet->publisher[i], SYNC_MS);
 	}
 	for (unsigned i = 0; i < EDGES; i++) {
 		fleet->edge[i].fleet = fleet;
 		fleet->edge[i].slot = i;
 		(void)snprintf(name, sizeof name, "edge-%u", i);
 		fleet->edge[i].node =
-			node_add(fleet->world, name, &edge_ops, &fleet->edge[i], SYNC_MS);
+		        node_add(fleet->world, name, &edge_ops, &fleet->edge[i], SYNC_MS);
 	}
 	fleet->admin = node_add(fleet->world, "admin", &admin_ops, fleet, SYNC_MS);
 }
@@ -858,8 +865,8 @@ static void populate(struct fleet *fleet)
 		fleet->app[i].account = i == APPS - 1;
 	}
 	for (unsigned i = 0; i < ACCOUNTS; i++) {
-		struct errand *errand = errand_new(fleet, ask_account, on_account,
-						   &auth__auth_reply__descriptor);
+		struct errand *errand =
+		        errand_new(fleet, ask_account, on_account, &auth__auth_reply__descriptor);
 
 		errand->account = i;
 		ask_account(errand);
@@ -869,9 +876,9 @@ static void populate(struct fleet *fleet)
 /* No more faults; devices go home; what is due must happen. */
 static void heal(struct fleet *fleet)
 {
-	struct node *nodes[] = { fleet->auth_node,	  fleet->router_node,
-				 fleet->publisher[0].node, fleet->publisher[1].node,
-				 fleet->edge[0].node,	  fleet->edge[1].node };
+	struct node *nodes[] = { fleet->auth_node,         fleet->router_node,
+		                 fleet->publisher[0].node, fleet->publisher[1].node,
+		                 fleet->edge[0].node,      fleet->edge[1].node };
 
 	fleet->healing = true;
 	say(fleet, "heal");
@@ -889,7 +896,7 @@ static void check_keys(struct fleet *fleet)
 	for (unsigned i = 0; i < fleet->n_keys; i++)
 		if (fleet->keys[i].asked && fleet->keys[i].answered_us == INT64_MAX)
 			check_broken(fleet->check, "P7: the revoke of key %s was never answered",
-				     fleet->keys[i].id);
+			             fleet->keys[i].id);
 	for (unsigned i = 0; i < ACCOUNTS; i++)
 		if (!fleet->ready[i])
 			check_broken(fleet->check, "P7: account %u was never ready", i);

@@ -144,7 +144,7 @@ int main(int argc, char **argv)
 			verbose = true;
 		else {
 			(void)fprintf(stderr, "usage: sim [--schedules N] [--seed S] [--jobs J] "
-					      "[--verbose]\n");
+			                      "[--verbose]\n");
 			return 2;
 		}
 	}
@@ -155,5 +155,5 @@ int main(int argc, char **argv)
 	printf("seed %" PRIu64 "\n", seed);
 	(void)fflush(stdout);
 	return jobs > 1 ? play_jobs(seed, schedules, jobs, verbose)
-			: play(seed, schedules, 1, verbose);
+	                : play(seed, schedules, 1, verbose);
 }

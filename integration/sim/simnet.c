@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WIRE_LEAST_US  200
-#define WIRE_MOST_US   4000
+#define WIRE_LEAST_US 200
+#define WIRE_MOST_US  4000
 
 struct packet {
 	struct list link;
@@ -90,7 +90,7 @@ static void clear(struct list *box)
 static int64_t in_order(struct world *world, int64_t *last_us)
 {
 	int64_t at = world_now_us(world) + WIRE_LEAST_US +
-		     (int64_t)world_random(world, WIRE_MOST_US - WIRE_LEAST_US);
+	             (int64_t)world_random(world, WIRE_MOST_US - WIRE_LEAST_US);
 
 	if (at <= *last_us)
 		at = *last_us + 1;
@@ -177,9 +177,9 @@ static void read_in(struct conn *conn)
 			return;
 		list_remove(link);
 		net->watch.taken(net->watch.ctx, conn->peer->client,
-				 BYTES(packet->data.data, packet->data.len));
+		                 BYTES(packet->data.data, packet->data.len));
 		net->events->on_message(net->ctx, conn, true,
-					BYTES(packet->data.data, packet->data.len));
+		                        BYTES(packet->data.data, packet->data.len));
 		packet_free(packet);
 	}
 }
@@ -197,7 +197,8 @@ static void finish_closing(struct conn *conn)
 
 void simnet_turn_end(struct net *net)
 {
-	LIST_EACH(link, &net->conns) {
+	LIST_EACH(link, &net->conns)
+	{
 		struct conn *conn = LIST_OWNER(link, struct conn, link);
 
 		conn->refs++;
@@ -210,7 +211,7 @@ void simnet_turn_end(struct net *net)
 }
 
 struct net *simnet_new(struct node *node, const struct net_events *events, void *events_ctx,
-		       const struct net_watch *watch)
+                       const struct net_watch *watch)
 {
 	struct net *net = xcalloc(1, sizeof *net);
 
@@ -229,7 +230,8 @@ void net_free(struct net *net)
 	if (!net)
 		return;
 	net->deaf = true;
-	LIST_EACH(link, &net->conns) {
+	LIST_EACH(link, &net->conns)
+	{
 		struct conn *conn = LIST_OWNER(link, struct conn, link);
 
 		to_client(conn, BYTES("", 0), 1006);
@@ -399,7 +401,7 @@ static void open_conn(void *ctx)
 }
 
 struct peer *simnet_connect(struct net *net, enum net_endpoint endpoint, const char *query,
-			    const struct peer_events *events, void *client)
+                            const struct peer_events *events, void *client)
 {
 	struct conn *conn = xcalloc(1, sizeof *conn);
 	struct peer *peer = xcalloc(1, sizeof *peer);

@@ -29,13 +29,13 @@ struct net_watch {
 
 /* One edge's net: made before edge_new's edge, on the node it runs on. */
 struct net *simnet_new(struct node *node, const struct net_events *events, void *events_ctx,
-		       const struct net_watch *watch);
+                       const struct net_watch *watch);
 /* After a turn of the node: moves what may move. */
 void simnet_turn_end(struct net *net);
 
 /* An upgrade by a client; query as in a URL. client is what the checks are told. */
 struct peer *simnet_connect(struct net *net, enum net_endpoint endpoint, const char *query,
-			    const struct peer_events *events, void *client);
+                            const struct peer_events *events, void *client);
 void peer_send(struct peer *peer, struct bytes message);
 void peer_close(struct peer *peer);
 /* The client listens no more; must be called once. */

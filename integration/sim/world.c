@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WALL_START_MS 1760000000000LL
+#define WALL_START_MS   1760000000000LL
 #define PAUSED_RETRY_US 20000
-#define BUS_NAMES     64
+#define BUS_NAMES       64
 
 struct event {
 	int64_t at_us;
@@ -96,7 +96,7 @@ static int64_t clock_of_current(void *ctx)
 	const struct world *world = ctx;
 
 	return world->current ? (int64_t)((double)world->now_us * world->current->rate)
-			      : world->now_us;
+	                      : world->now_us;
 }
 
 /* ---- events ---- */
@@ -123,7 +123,7 @@ void world_at(struct world *world, int64_t delay_us, world_fn *fn, void *ctx)
 		world->heap = xrealloc(world->heap, world->cap_heap, sizeof *world->heap);
 	}
 	world->heap[i] = (struct event){ world->now_us + (delay_us > 0 ? delay_us : 0),
-					 world->orders++, fn, ctx };
+		                         world->orders++, fn, ctx };
 	for (; i > 0 && before(&world->heap[i], &world->heap[(i - 1) / 2]); i = (i - 1) / 2)
 		swap(&world->heap[i], &world->heap[(i - 1) / 2]);
 }
@@ -426,7 +426,8 @@ static void call_server(void *ctx)
 	call->request->refs++;
 	call->server = delivery->to;
 	call->life = delivery->to->life;
-	served->fn(served->ctx, &call->call, BYTES(call->request->data.data, call->request->data.len));
+	served->fn(served->ctx, &call->call,
+	           BYTES(call->request->data.data, call->request->data.len));
 }
 
 static void arrive_request(void *ctx)
@@ -451,7 +452,7 @@ static void transmit(struct request *request)
 
 	for (unsigned n = copies(world); n > 0; n--)
 		world_at(world, delay_us(world), arrive_request,
-			 delivery_new(request, request->from, NULL));
+		         delivery_new(request, request->from, NULL));
 	request->refs++;
 	world_at(world, BUS_RESEND_MS * 1000, resend, request);
 }
@@ -489,7 +490,7 @@ static void at_deadline(void *ctx)
 }
 
 static void sim_request(struct bus *bus, const char *name, struct bytes data, int64_t deadline_ms,
-			bus_reply_fn *fn, void *ctx)
+                        bus_reply_fn *fn, void *ctx)
 {
 	struct node *from = ((struct sim_bus *)bus)->node;
 	struct request *request = xcalloc(1, sizeof *request);
@@ -543,10 +544,11 @@ static void sim_reply(struct bus_call *base, struct bytes reply)
 
 	if (world->taps.replied)
 		world->taps.replied(world->taps.ctx, call->server, call->request->name,
-				    BYTES(call->request->data.data, call->request->data.len), reply);
+		                    BYTES(call->request->data.data, call->request->data.len),
+		                    reply);
 	for (unsigned n = copies(world); n > 0; n--) {
 		struct delivery *delivery =
-			delivery_new(call->request, call->server, call->request->from);
+		        delivery_new(call->request, call->server, call->request->from);
 
 		buf_append(&delivery->data, reply.data, reply.len);
 		world_at(world, delay_us(world), arrive_reply, delivery);
@@ -559,7 +561,8 @@ static void sim_drop(struct bus_call *base)
 	free_call((struct sim_call *)base);
 }
 
-static enum err sim_serve(struct bus *bus, const char *name, int priority, bus_call_fn *fn, void *ctx)
+static enum err sim_serve(struct bus *bus, const char *name, int priority, bus_call_fn *fn,
+                          void *ctx)
 {
 	struct node *node = ((struct sim_bus *)bus)->node;
 	struct served *served = &node->world->served[node->world->n_served++];
@@ -572,7 +575,7 @@ static enum err sim_serve(struct bus *bus, const char *name, int priority, bus_c
 }
 
 static enum err sim_subscribe(struct bus *bus, const char *name, int priority, bus_event_fn *fn,
-			      void *ctx)
+                              void *ctx)
 {
 	struct node *node = ((struct sim_bus *)bus)->node;
 	struct subscribed *subscribed = &node->world->subscribed[node->world->n_subscribed++];
@@ -659,7 +662,7 @@ struct bus *node_bus(struct node *node)
 /* ---- life ---- */
 
 struct node *node_add(struct world *world, const char *name, const struct node_ops *ops, void *ctx,
-		      int64_t sync_delay_ms)
+                      int64_t sync_delay_ms)
 {
 	struct node *node = xcalloc(1, sizeof *node);
 
@@ -707,12 +710,14 @@ static void drain_heap(struct world *world)
 	while (world->n_heap > 0) {
 		struct event event = take_first(world);
 
-		if (event.fn == arrive_request || event.fn == arrive_reply || event.fn == arrive_event)
+		if (event.fn == arrive_request || event.fn == arrive_reply ||
+		    event.fn == arrive_event)
 			delivery_free(event.ctx);
 		else if (event.fn == resend || event.fn == at_deadline)
 			unref(event.ctx);
 		else
-			event.fn(event.ctx); /* the clients' own: they see that the world has ended */
+			event.fn(event.ctx); /* the clients' own: they see that the world has ended
+			                      */
 	}
 }
 

@@ -56,7 +56,7 @@ void world_at(struct world *world, int64_t delay_us, world_fn *fn, void *ctx);
 void world_run(struct world *world, int64_t until_us);
 
 struct node *node_add(struct world *world, const char *name, const struct node_ops *ops, void *ctx,
-		      int64_t sync_delay_ms);
+                      int64_t sync_delay_ms);
 void node_start(struct node *node);
 void node_kill(struct node *node);  /* kill -9 */
 void node_power(struct node *node); /* the plug */
@@ -79,7 +79,7 @@ void node_call(struct node *node, world_fn *fn, void *ctx);
 struct world_taps {
 	void (*published)(void *ctx, struct node *node, const char *name, struct bytes event);
 	void (*replied)(void *ctx, struct node *node, const char *name, struct bytes request,
-			struct bytes reply);
+	                struct bytes reply);
 	void *ctx;
 };
 void world_set_taps(struct world *world, const struct world_taps *taps);

@@ -42,9 +42,9 @@ static const struct {
 	const char *name;
 	const ProtobufCMessageDescriptor *reply;
 } faces[] = {
-	{ "auth", &auth__auth_reply__descriptor },
+	{"auth",        &auth__auth_reply__descriptor },
 	{ "auth.admin", &auth__auth_reply__descriptor },
-	{ "auth.lease", &auth__lease_reply__descriptor },
+	{ "auth.lease", &auth__lease_reply__descriptor},
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -36,8 +36,7 @@ static void print_line(const Publisher__Insight *insight)
 	if (localtime_r(&seconds, &local))
 		(void)strftime(clock, sizeof clock, "%H:%M:%S", &local);
 	(void)printf("%s  %-10s %7.1f %-5s confidence %.2f  %-10s  %s\n", clock, insight->type,
-	             insight->value, insight->unit, cut, insight->sqi_class,
-	             insight->device_id);
+	             insight->value, insight->unit, cut, insight->sqi_class, insight->device_id);
 }
 
 static bool is_wanted(const struct watch *watch, const Publisher__Insight *insight)

@@ -50,12 +50,12 @@ static void tell(void *ctx)
 	request.command_case = ROUTER__ROUTER_REQUEST__COMMAND_CLOSE_SESSION;
 	request.close_session = &close;
 	bus_request(closing->edge->bus, "router", wire_pack(&buf, &request.base), REQUEST_MS,
-		    on_reply, closing);
+	            on_reply, closing);
 	buf_free(&buf);
 }
 
 void closing_start(struct edge *edge, const struct uuid *account, const struct uuid *session,
-		   int code, const char *reason)
+                   int code, const char *reason)
 {
 	struct closing *closing = xcalloc(1, sizeof *closing);
 
@@ -73,8 +73,8 @@ size_t closing_sessions(struct edge *edge, struct uuid *ret, size_t most)
 	size_t n = 0;
 
 	LIST_EACH(link, &edge->closings)
-		if (n < most)
-			ret[n++] = LIST_OWNER(link, struct closing, link)->session;
+	if (n < most)
+		ret[n++] = LIST_OWNER(link, struct closing, link)->session;
 	return n;
 }
 

@@ -55,7 +55,7 @@ static enum found from_query(const struct net_request *request, struct candidate
 	if (err == ERR_NOT_FOUND)
 		return FOUND_NONE;
 	return err == OK && ret->text[0] && (again == ERR_NOT_FOUND || same) ? FOUND_ONE
-									     : FOUND_BAD;
+	                                                                     : FOUND_BAD;
 }
 
 /* The element after `bearer` in the list, or NULL. */
@@ -96,7 +96,7 @@ static enum credential_fault check_form(const char *text, char why[124])
 }
 
 enum credential_fault credential_find(const struct net_request *request,
-				      char ret[CREDENTIAL_MAX + 1], char why[124])
+                                      char ret[CREDENTIAL_MAX + 1], char why[124])
 {
 	static enum found (*const places[])(const struct net_request *, struct candidate *) = {
 		from_authorization,
@@ -111,7 +111,8 @@ enum credential_fault credential_find(const struct net_request *request,
 		enum found found = places[i](request, &other);
 
 		if (found == FOUND_BAD) {
-			(void)snprintf(why, 124, "expected one API key, `Bearer raeh_…` or api_key=raeh_…");
+			(void)snprintf(why, 124,
+			               "expected one API key, `Bearer raeh_…` or api_key=raeh_…");
 			fault = CREDENTIAL_MALFORMED;
 			break;
 		}

@@ -24,7 +24,7 @@ enum credential_fault {
 
 /* ret is written (and must be wiped) on CREDENTIAL_GOOD alone. why never holds a part of it. */
 enum credential_fault credential_find(const struct net_request *request,
-				      char ret[CREDENTIAL_MAX + 1], char why[124]);
+                                      char ret[CREDENTIAL_MAX + 1], char why[124]);
 
 /* "bearer" when the client offered `bearer, <anything>`, else NULL. */
 const char *credential_subprotocol(const struct net_request *request);

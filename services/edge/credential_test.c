@@ -7,7 +7,7 @@
 #define OTHER "raeht_abc.def"
 
 static enum credential_fault find(const char *authorization, const char *query,
-				  const char *subprotocols, char ret[CREDENTIAL_MAX + 1])
+                                  const char *subprotocols, char ret[CREDENTIAL_MAX + 1])
 {
 	const struct net_request request = {
 		.authorization = authorization,
@@ -57,7 +57,7 @@ Test(credential, is_missing_when_nobody_gave_one)
 Test(credential, is_malformed_when_it_is_no_key)
 {
 	static const char *const bad[] = { "Basic " KEY, "Bearer", "Bearer x", "Bearer " KEY "1",
-					   "Bearer " KEY "," KEY };
+		                           "Bearer " KEY "," KEY };
 	char key[CREDENTIAL_MAX + 1];
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -71,15 +71,21 @@ Test(credential, only_bearer_with_something_behind_it_is_answered_as_subprotocol
 {
 	static const struct {
 		const char *list, *answer;
-	} cases[] = { { "bearer, " KEY, "bearer" }, { "BEARER," KEY, "bearer" }, { "bearer", NULL },
-		      { "chat, bearer", NULL },	    { "", NULL },		 { NULL, NULL } };
+	} cases[] = {
+		{"bearer, " KEY,  "bearer"},
+		{ "BEARER," KEY,  "bearer"},
+		{ "bearer",       NULL    },
+		{ "chat, bearer", NULL    },
+		{ "",             NULL    },
+		{ NULL,           NULL    }
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const struct net_request request = { .subprotocols = cases[i].list };
 		const char *answer = credential_subprotocol(&request);
 
-		cr_expect(answer == cases[i].answer ||
-				  (answer && cases[i].answer && strcmp(answer, cases[i].answer) == 0),
-			  "%s", cases[i].list ? cases[i].list : "(none)");
+		cr_expect(answer == cases[i].answer || (answer && cases[i].answer &&
+		                                        strcmp(answer, cases[i].answer) == 0),
+		          "%s", cases[i].list ? cases[i].list : "(none)");
 	}
 }

@@ -15,12 +15,12 @@
 
 #include <stdio.h>
 
-#define UPLINK_MOST_BYTES  (256u * 1024 * 1024) /* unacknowledged frames of one edge */
-#define GRANTS_MOST        65536
-#define HOUSEKEEPING_MS    5000  /* last_used_at is at most 10 s old                   */
-#define USED_MOST          1024
-#define DRAIN_SLICE        512
-#define DRAIN_MOST_MS      8000
+#define UPLINK_MOST_BYTES (256u * 1024 * 1024) /* unacknowledged frames of one edge */
+#define GRANTS_MOST       65536
+#define HOUSEKEEPING_MS   5000 /* last_used_at is at most 10 s old                   */
+#define USED_MOST         1024
+#define DRAIN_SLICE       512
+#define DRAIN_MOST_MS     8000
 
 /* ---- from net ---- */
 
@@ -137,7 +137,7 @@ static void on_revived(void *ctx)
 }
 
 static void on_finished(void *ctx, const struct uuid *account, const struct uuid *session,
-			const Publisher__Closing *closing)
+                        const Publisher__Closing *closing)
 {
 	closing_start(ctx, account, session, (int)closing->close_code, closing->close_reason);
 }
@@ -170,7 +170,7 @@ static void report_used(struct edge *edge)
 	request.command_case = AUTH__AUTH_REQUEST__COMMAND_KEYS_USED;
 	request.keys_used = &used;
 	bus_request(edge->bus, "auth", wire_pack(&buf, &request.base), HOUSEKEEPING_MS,
-		    on_used_reported, edge);
+	            on_used_reported, edge);
 	buf_free(&buf);
 }
 
@@ -206,7 +206,7 @@ static void drain(void *ctx)
 {
 	struct edge *edge = ctx;
 	bool empty = list_empty(&edge->sockets) && uplinks_count(edge->uplinks) == 0 &&
-		     list_empty(&edge->closings);
+	             list_empty(&edge->closings);
 
 	close_some(edge, 1001, "the server is going away: reconnect at once");
 	if (empty || clock_boot_ms() - edge->drain_started_ms > DRAIN_MOST_MS) {
@@ -241,7 +241,8 @@ struct edge *edge_new(const struct edge_settings *settings, struct loop *loop, s
 	edge->settings = *settings;
 	edge->loop = loop;
 	edge->bus = bus;
-	edge->incarnation = uuid_new(clock_boot_ms()); /* the clock may be set; a later one is newer */
+	edge->incarnation =
+	        uuid_new(clock_boot_ms()); /* the clock may be set; a later one is newer */
 	(void)snprintf(edge->process, sizeof edge->process, "edge-%u", settings->slot);
 	list_init(&edge->sockets);
 	list_init(&edge->closings);
@@ -251,29 +252,29 @@ struct edge *edge_new(const struct edge_settings *settings, struct loop *loop, s
 	list_init(&edge->gatherings);
 	list_init(&edge->unopened);
 	edge->lease = lease_new(&(struct lease_deps){
-		.loop = loop,
-		.bus = bus,
-		.slot = settings->slot,
-		.incarnation = edge->incarnation,
-		.holds_slot_lock = settings->holds_slot_lock,
-		.events = { on_notice, on_registered },
-		.ctx = edge,
+	        .loop = loop,
+	        .bus = bus,
+	        .slot = settings->slot,
+	        .incarnation = edge->incarnation,
+	        .holds_slot_lock = settings->holds_slot_lock,
+	        .events = {on_notice, on_registered},
+	        .ctx = edge,
 	});
 	edge->grants = grants_new(&(struct grants_deps){
-		.loop = loop,
-		.bus = bus,
-		.lease = edge->lease,
-		.most = GRANTS_MOST,
-		.on_revived = on_revived,
-		.ctx = edge,
+	        .loop = loop,
+	        .bus = bus,
+	        .lease = edge->lease,
+	        .most = GRANTS_MOST,
+	        .on_revived = on_revived,
+	        .ctx = edge,
 	});
 	edge->uplinks = uplinks_new(&(struct uplinks_deps){
-		.loop = loop,
-		.bus = bus,
-		.publishers = settings->publishers,
-		.most_bytes = UPLINK_MOST_BYTES,
-		.on_finished = on_finished,
-		.ctx = edge,
+	        .loop = loop,
+	        .bus = bus,
+	        .publishers = settings->publishers,
+	        .most_bytes = UPLINK_MOST_BYTES,
+	        .on_finished = on_finished,
+	        .ctx = edge,
 	});
 	edge->feed = feed_new(loop, bus, settings->publishers);
 	timer_set(loop, &edge->housekeeping, HOUSEKEEPING_MS, housekeeping, edge);

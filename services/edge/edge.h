@@ -72,13 +72,13 @@ struct edge {
 	struct uplinks *uplinks;
 	struct feed *feed;
 	struct edge_metrics metrics;
-	struct list sockets;  /* struct socket: open, not told to close */
-	struct list closings; /* sessions that the router must still be told of */
-	struct list requests; /* struct rest: REST requests under way           */
-	struct list pings;    /* struct readiness: /readyz under way            */
+	struct list sockets;    /* struct socket: open, not told to close */
+	struct list closings;   /* sessions that the router must still be told of */
+	struct list requests;   /* struct rest: REST requests under way           */
+	struct list pings;      /* struct readiness: /readyz under way            */
 	struct list gatherings; /* struct gathering: /metrics under way         */
-	struct list leaving;  /* struct rest: answered, a service still works   */
-	struct list unopened; /* struct socket: gone while the router was asked */
+	struct list leaving;    /* struct rest: answered, a service still works   */
+	struct list unopened;   /* struct socket: gone while the router was asked */
 	struct {
 		uint64_t number;
 		struct grant_counts counts;
@@ -88,7 +88,7 @@ struct edge {
 	bool draining;
 	int64_t drain_started_ms;
 	int64_t revived_ms; /* boot time; sockets may be read again since then; 0: never away */
-	char process[16]; /* "edge-0" */
+	char process[16];   /* "edge-0" */
 };
 
 /* Registers, follows the feed, serves edge-<slot>. Give it a net (edge_net_events) before

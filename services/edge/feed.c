@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FETCH_MOST  1000 /* insights in one answer                       */
-#define FETCH_MS    2000
-#define RETRY_MS    200
+#define FETCH_MOST 1000 /* insights in one answer                       */
+#define FETCH_MS   2000
+#define RETRY_MS   200
 
 /* One publisher's numbers. */
 struct source {
@@ -74,7 +74,7 @@ static void deliver(struct feed *feed, const Publisher__NumberedInsight *numbere
 		list_append(&turn, list_first(&audience->subscribers));
 	while (!list_empty(&turn)) {
 		struct feed_subscriber *subscriber =
-			LIST_OWNER(list_first(&turn), struct feed_subscriber, link);
+		        LIST_OWNER(list_first(&turn), struct feed_subscriber, link);
 
 		list_append(&audience->subscribers, &subscriber->link);
 		subscriber->on_insight(subscriber, numbered->insight, text);
@@ -148,8 +148,8 @@ static void on_fetched(void *ctx, enum err err, struct bytes data)
 	if (reply->insights_published->n_insights > 0 &&
 	    reply->insights_published->insights[0]->number > source->next) {
 		log_warn("insights-missed", "publisher=%s from=%llu to=%llu", source->name,
-			 (unsigned long long)source->next,
-			 (unsigned long long)reply->insights_published->insights[0]->number);
+		         (unsigned long long)source->next,
+		         (unsigned long long)reply->insights_published->insights[0]->number);
 		source->next = reply->insights_published->insights[0]->number;
 	}
 	take(source, reply->insights_published);
@@ -172,15 +172,15 @@ static void fetch(void *ctx)
 	request.fetch_insights = &want;
 	source->fetching = true;
 	bus_request(source->feed->bus, source->name, wire_pack(&buf, &request.base), FETCH_MS,
-		    on_fetched, source);
+	            on_fetched, source);
 	buf_free(&buf);
 }
 
 static void on_broadcast(void *ctx, struct bytes event)
 {
 	struct source *source = ctx;
-	AUTO(wire_free) ProtobufCMessage *message =
-		wire_unpack(&publisher__insights_published__descriptor, event);
+	AUTO(wire_free)
+	ProtobufCMessage *message = wire_unpack(&publisher__insights_published__descriptor, event);
 
 	if (!message) {
 		log_warn("bad-broadcast", "publisher=%s bytes=%zu", source->name, event.len);

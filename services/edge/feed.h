@@ -24,7 +24,7 @@ struct feed_subscriber {
 	bool joined; /* past on_ready */
 	/* One insight; text is its JSON, made once for all. */
 	void (*on_insight)(struct feed_subscriber *subscriber, const Publisher__Insight *insight,
-			   struct net_shared *text);
+	                   struct net_shared *text);
 	/* For those who came before the feed knew where it stands. */
 	void (*on_ready)(struct feed_subscriber *subscriber);
 };

@@ -23,15 +23,15 @@ static void conclude(struct gathering *gathering)
 {
 	char last[128];
 	int len = snprintf(last, sizeof last,
-			   "# HELP raeh_processes_silent processes that did not answer\n"
-			   "# TYPE raeh_processes_silent gauge\nraeh_processes_silent %u\n",
-			   gathering->silent);
+	                   "# HELP raeh_processes_silent processes that did not answer\n"
+	                   "# TYPE raeh_processes_silent gauge\nraeh_processes_silent %u\n",
+	                   gathering->silent);
 
 	buf_append(&gathering->text, last, (size_t)len);
 	if (gathering->conn)
 		net_respond(gathering->conn, 200,
-			    HTTP_HEADERS "Content-Type: text/plain; version=0.0.4\r\n",
-			    BYTES(gathering->text.data, gathering->text.len));
+		            HTTP_HEADERS "Content-Type: text/plain; version=0.0.4\r\n",
+		            BYTES(gathering->text.data, gathering->text.len));
 	list_remove(&gathering->link);
 	buf_free(&gathering->text);
 	mem_free(gathering);
@@ -51,7 +51,8 @@ static void take(struct gathering *gathering, const char *text)
 static void on_auth(void *ctx, enum err err, struct bytes data)
 {
 	AUTO(wire_free)
-	ProtobufCMessage *message = err == OK ? wire_unpack(&auth__auth_reply__descriptor, data) : NULL;
+	ProtobufCMessage *message =
+	        err == OK ? wire_unpack(&auth__auth_reply__descriptor, data) : NULL;
 	const Auth__AuthReply *reply = (const Auth__AuthReply *)message;
 	bool told = reply && reply->result_case == AUTH__AUTH_REPLY__RESULT_METRICS;
 
@@ -62,7 +63,7 @@ static void on_router(void *ctx, enum err err, struct bytes data)
 {
 	AUTO(wire_free)
 	ProtobufCMessage *message =
-		err == OK ? wire_unpack(&router__router_reply__descriptor, data) : NULL;
+	        err == OK ? wire_unpack(&router__router_reply__descriptor, data) : NULL;
 	const Router__RouterReply *reply = (const Router__RouterReply *)message;
 	bool told = reply && reply->result_case == ROUTER__ROUTER_REPLY__RESULT_METRICS;
 
@@ -73,7 +74,7 @@ static void on_publisher(void *ctx, enum err err, struct bytes data)
 {
 	AUTO(wire_free)
 	ProtobufCMessage *message =
-		err == OK ? wire_unpack(&publisher__publisher_reply__descriptor, data) : NULL;
+	        err == OK ? wire_unpack(&publisher__publisher_reply__descriptor, data) : NULL;
 	const Publisher__PublisherReply *reply = (const Publisher__PublisherReply *)message;
 	bool told = reply && reply->result_case == PUBLISHER__PUBLISHER_REPLY__RESULT_METRICS;
 
@@ -83,14 +84,15 @@ static void on_publisher(void *ctx, enum err err, struct bytes data)
 static void on_edge(void *ctx, enum err err, struct bytes data)
 {
 	AUTO(wire_free)
-	ProtobufCMessage *message = err == OK ? wire_unpack(&edge__edge_reply__descriptor, data) : NULL;
+	ProtobufCMessage *message =
+	        err == OK ? wire_unpack(&edge__edge_reply__descriptor, data) : NULL;
 	const Edge__EdgeReply *reply = (const Edge__EdgeReply *)message;
 
 	take(ctx, reply ? reply->metrics : NULL);
 }
 
 static void ask(struct gathering *gathering, const char *name, const ProtobufCMessage *request,
-		bus_reply_fn *fn)
+                bus_reply_fn *fn)
 {
 	struct buf buf = { 0 };
 
@@ -145,7 +147,8 @@ void gather_metrics(struct edge *edge, struct conn *conn)
 
 void gather_gone(struct edge *edge, struct conn *conn)
 {
-	LIST_EACH(link, &edge->gatherings) {
+	LIST_EACH(link, &edge->gatherings)
+	{
 		struct gathering *gathering = LIST_OWNER(link, struct gathering, link);
 
 		if (gathering->conn == conn)

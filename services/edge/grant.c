@@ -254,7 +254,7 @@ static void expire(void *ctx)
 		die(grant, GRANT_REFUSED);
 	else
 		timer_set(grant->grants->deps.loop, &grant->retry,
-			  left < EXPIRY_LOOK_MS ? left : EXPIRY_LOOK_MS, expire, grant);
+		          left < EXPIRY_LOOK_MS ? left : EXPIRY_LOOK_MS, expire, grant);
 }
 
 static void take_verdict(struct grant *grant, const Auth__Verdict *verdict)
@@ -337,7 +337,7 @@ static void ask(void *ctx)
 	request.verify = &verify;
 	grant->in_air = true;
 	bus_request(grants->deps.bus, "auth", wire_pack(&buf, &request.base), VERIFY_MS, on_verdict,
-		    grant);
+	            grant);
 	sodium_memzero(buf.data, buf.len);
 	buf_free(&buf);
 }
@@ -373,7 +373,7 @@ void grant_enter(struct grants *grants, const char *credential, struct grant_use
 	struct grant *grant;
 
 	(void)crypto_generichash(print, sizeof print, (const uint8_t *)credential,
-				 strlen(credential), NULL, 0);
+	                         strlen(credential), NULL, 0);
 	grant = MAP_OWNER(map_find(&grants->by_print, print), struct grant, by_print);
 	if (!grant) {
 		make_room(grants);
@@ -422,16 +422,15 @@ bool grant_good(const struct grants *grants, const struct grant_user *user)
 
 	if (!grant || !user->answered || grant->state != GOOD || !lease_held(grants->deps.lease))
 		return false;
-	return !grant->principal->has_expires_ms ||
-	       clock_wall_ms() < grant->principal->expires_ms;
+	return !grant->principal->has_expires_ms || clock_wall_ms() < grant->principal->expires_ms;
 }
 
 bool grant_take_frames(const struct grant_user *user, unsigned n)
 {
 	struct grant *grant = user->grant;
 	int64_t now = clock_boot_ms();
-	double rate = grant->principal->has_frames_per_s ? grant->principal->frames_per_s
-							 : FRAMES_PER_S;
+	double rate =
+	        grant->principal->has_frames_per_s ? grant->principal->frames_per_s : FRAMES_PER_S;
 
 	grant->frames_left += (double)(now - grant->frames_at_ms) * rate / 1000;
 	grant->frames_at_ms = now;
@@ -476,7 +475,8 @@ struct grant_counts grants_count(struct grants *grants, const struct uuid *key)
 
 	if (!keyed)
 		return total;
-	LIST_EACH(link, &keyed->grants) {
+	LIST_EACH(link, &keyed->grants)
+	{
 		const struct grant *grant = LIST_OWNER(link, struct grant, by_key);
 
 		total.ingest += grant->counts.ingest;
@@ -499,8 +499,7 @@ struct grant_counts grants_kill(struct grants *grants, const Auth__Notice *notic
 	total = grants_count(grants, &key);
 	keyed = MAP_OWNER(map_find(&grants->by_key, &key), struct keyed, node);
 	while (keyed) { /* the last die() frees it */
-		struct grant *grant =
-			LIST_OWNER(list_first(&keyed->grants), struct grant, by_key);
+		struct grant *grant = LIST_OWNER(list_first(&keyed->grants), struct grant, by_key);
 		bool last = keyed->grants.next == keyed->grants.prev;
 
 		die(grant, GRANT_REFUSED);

@@ -56,7 +56,8 @@ static void on_timer(void *ctx)
 {
 	struct ingest *ingest = ctx;
 	struct edge *edge = ingest->socket.edge;
-	int64_t limit = ingest->paused ? edge->settings.pause_most_ms : edge->settings.idle_timeout_ms;
+	int64_t limit =
+	        ingest->paused ? edge->settings.pause_most_ms : edge->settings.idle_timeout_ms;
 	int64_t since = ingest->active_ms > edge->revived_ms ? ingest->active_ms : edge->revived_ms;
 	int64_t left = since + limit - clock_boot_ms();
 

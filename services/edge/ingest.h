@@ -23,7 +23,7 @@ void ingest_superseded(struct edge *edge, const struct uuid *session);
 /* Modality channels of a device model were removed: a frame on one of these slots is refused
  * (4004) from now on, in sessions that are open or being opened. */
 void ingest_slots_ended(struct edge *edge, const struct uuid *account, const struct uuid *model,
-			const uint32_t *slots, size_t n);
+                        const uint32_t *slots, size_t n);
 
 /* Those whose socket went while the router was asked. */
 void ingest_free_unopened(struct edge *edge);

@@ -4,12 +4,12 @@
 #include "common/log.h"
 #include "common/wire.h"
 
-#define LEASE_NAME        "auth.lease"
-#define RETRY_MS          200  /* after an answer that gave no lease                      */
-#define RENEW_PARTS       8    /* renewals in one lease, so that several may be lost       */
-#define RENEW_MOST_MS     3000 /* "every few seconds"                                      */
-#define REQUEST_MS        2000
-#define DEREGISTER_MS     2000
+#define LEASE_NAME    "auth.lease"
+#define RETRY_MS      200  /* after an answer that gave no lease                      */
+#define RENEW_PARTS   8    /* renewals in one lease, so that several may be lost       */
+#define RENEW_MOST_MS 3000 /* "every few seconds"                                      */
+#define REQUEST_MS    2000
+#define DEREGISTER_MS 2000
 
 struct lease {
 	struct lease_deps deps;
@@ -85,7 +85,7 @@ static void on_registered(struct lease *lease, const Auth__LeaseReply *reply)
 	lease->applied = reply->newest;
 	extend(lease, reply->lease_ms);
 	log_info("lease-registered", "slot=%u lease_ms=%u notice=%llu", lease->deps.slot,
-		 reply->lease_ms, (unsigned long long)reply->newest);
+	         reply->lease_ms, (unsigned long long)reply->newest);
 	lease->deps.events.on_registered(lease->deps.ctx);
 	ask_in(lease, renew_period_ms(lease));
 }
@@ -119,7 +119,7 @@ static void on_reply(void *ctx, enum err err, struct bytes data)
 	reply = (const Auth__LeaseReply *)message;
 	if (lease->registered && (reply->error || !lease_held(lease))) {
 		log_warn("lease-lost", "slot=%u why=\"%s\"", lease->deps.slot,
-			 reply->error ? reply->error->detail : "it ran out");
+		         reply->error ? reply->error->detail : "it ran out");
 		lease->registered = false;
 		ask_in(lease, 0);
 	} else if (reply->error) {
@@ -132,14 +132,14 @@ static void on_reply(void *ctx, enum err err, struct bytes data)
 }
 
 static void send_request(struct lease *lease, Auth__LeaseRequest *request, int64_t deadline_ms,
-			 bus_reply_fn *fn)
+                         bus_reply_fn *fn)
 {
 	struct buf buf = { 0 };
 
 	request->slot = lease->deps.slot;
 	request->incarnation = wire_bytes_of(&lease->deps.incarnation);
 	bus_request(lease->deps.bus, LEASE_NAME, wire_pack(&buf, &request->base), deadline_ms, fn,
-		    lease);
+	            lease);
 	buf_free(&buf);
 }
 

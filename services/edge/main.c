@@ -16,7 +16,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define STATUS_SETTINGS 2 /* no restart heals it: `raeh up` gives up */
+#define STATUS_SETTINGS 2  /* no restart heals it: `raeh up` gives up */
 #define OWN_DESCRIPTORS 64 /* besides the clients' sockets and the bus: libraries, log, lock */
 
 struct settings {
@@ -56,8 +56,8 @@ static size_t conns_allowed(const struct settings *set)
 		return (size_t)set->max_conns;
 	if (most < 1)
 		most = 1;
-	log_warn("few-descriptors", "limit=%lld sockets=%lld wanted=%lld", (long long)limit.rlim_cur,
-		 (long long)most, (long long)set->max_conns);
+	log_warn("few-descriptors", "limit=%lld sockets=%lld wanted=%lld",
+	         (long long)limit.rlim_cur, (long long)most, (long long)set->max_conns);
 	return (size_t)most;
 }
 
@@ -108,20 +108,28 @@ int main(int argc, char **argv)
 {
 	struct settings set;
 	const struct config_item items[] = {
-		{ "slot", CONFIG_INT, &set.slot, "0", 0, 255, "which edge of this installation" },
-		{ "listen-fd", CONFIG_INT, &set.listen_fd, "3", 0, 65535, "inherited listening socket" },
-		{ "admin-fd", CONFIG_INT, &set.admin_fd, "-1", -1, 65535, "inherited socket of the admin address; -1: none" },
-		{ "edges", CONFIG_INT, &set.edges, "1", 1, 256, "edges that run" },
-		{ "publishers", CONFIG_INT, &set.publishers, "1", 1, 64, "publishers that run" },
-		{ "idle-timeout-s", CONFIG_INT, &set.idle_timeout_s, "60", 1, 86400, "close an ingest socket without frames after this" },
-		{ "pause-timeout-s", CONFIG_INT, &set.pause_timeout_s, "60", 1, 86400, "close with 1013 what could not be read or written for this" },
-		{ "max-message-bytes", CONFIG_INT, &set.max_message_bytes, "1048576", 1024, 1048576, "largest WebSocket message" },
-		{ "max-conns", CONFIG_INT, &set.max_conns, "19000", 16, 1000000, "sockets at once" },
-		{ "tls-cert", CONFIG_TEXT, &set.tls_cert, NULL, 0, 0, "PEM file" },
-		{ "tls-key", CONFIG_TEXT, &set.tls_key, NULL, 0, 0, "PEM file" },
-		{ "echo", CONFIG_FLAG, &set.echo, NULL, 0, 0, "offer an authenticated /echo WebSocket" },
-		{ "behind-proxy", CONFIG_FLAG, &set.behind_proxy, NULL, 0, 0, "trust X-Forwarded-For" },
-		{ 0 },
+		{"slot",		                            CONFIG_INT, &set.slot, "0", 0, 255, "which edge of this installation" },
+		{ "listen-fd",		                        CONFIG_INT, &set.listen_fd, "3", 0, 65535,
+                 "inherited listening socket" },
+		{ "admin-fd",		                                CONFIG_INT, &set.admin_fd, "-1", -1, 65535,
+                 "inherited socket of the admin address; -1: none" },
+		{ "edges",                CONFIG_INT, &set.edges, "1", 1, 256, "edges that run" },
+		{ "publishers",		                      CONFIG_INT, &set.publishers, "1", 1, 64, "publishers that run" },
+		{ "idle-timeout-s",                                   CONFIG_INT, &set.idle_timeout_s, "60", 1, 86400,
+                 "close an ingest socket without frames after this" },
+		{ "pause-timeout-s",		                                CONFIG_INT, &set.pause_timeout_s, "60", 1, 86400,
+                 "close with 1013 what could not be read or written for this" },
+		{ "max-message-bytes",                      CONFIG_INT, &set.max_message_bytes, "1048576", 1024, 1048576,
+                 "largest WebSocket message" },
+		{ "max-conns",		                       CONFIG_INT, &set.max_conns, "19000", 16, 1000000,
+                 "sockets at once" },
+		{ "tls-cert",		                    CONFIG_TEXT, &set.tls_cert, NULL, 0, 0, "PEM file" },
+		{ "tls-key",		                               CONFIG_TEXT, &set.tls_key, NULL, 0, 0, "PEM file" },
+		{ "echo", CONFIG_FLAG, &set.echo, NULL, 0, 0,
+                 "offer an authenticated /echo WebSocket" },
+		{ "behind-proxy",		                          CONFIG_FLAG, &set.behind_proxy, NULL, 0, 0,
+                 "trust X-Forwarded-For" },
+		{ 0		                      },
 	};
 	struct process process = { 0 };
 	int status = process_start(&process, "edge", items, argc, argv);

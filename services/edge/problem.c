@@ -15,12 +15,17 @@ static const char *title_of(int status)
 		int status;
 		const char *title;
 	} titles[] = {
-		{ 400, "Bad Request" },		 { 401, "Unauthorized" },
-		{ 403, "Forbidden" },		 { 404, "Not Found" },
-		{ 405, "Method Not Allowed" },	 { 409, "Conflict" },
-		{ 411, "Length Required" },	 { 413, "Content Too Large" },
-		{ 415, "Unsupported Media Type" }, { 429, "Too Many Requests" },
-		{ 503, "Service Unavailable" },
+		{400,  "Bad Request"           },
+		{ 401, "Unauthorized"          },
+		{ 403, "Forbidden"             },
+		{ 404, "Not Found"             },
+		{ 405, "Method Not Allowed"    },
+		{ 409, "Conflict"              },
+		{ 411, "Length Required"       },
+		{ 413, "Content Too Large"     },
+		{ 415, "Unsupported Media Type"},
+		{ 429, "Too Many Requests"     },
+		{ 503, "Service Unavailable"   },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(titles); i++)
@@ -39,7 +44,7 @@ static const char *headers_for(int status)
 }
 
 static void respond(struct conn *conn, int status, const char *type, const char *body,
-		    const char *extra)
+                    const char *extra)
 {
 	char *headers = xasprintf(HTTP_HEADERS "Content-Type: %s\r\n%s", type, extra);
 

@@ -19,6 +19,6 @@ CHECKED enum err query_decode(const char *text, size_t len, char *ret, size_t si
 
 /* The n-th value of name (0 = first): for a parameter that must not be given twice. */
 CHECKED enum err query_get_nth(const char *query, const char *name, size_t n, char *ret,
-			       size_t size);
+                               size_t size);
 
 #endif

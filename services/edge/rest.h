@@ -10,7 +10,7 @@
 
 #include "services/edge/edge.h"
 
-#define REST_SERVICE_MS  5000 /* deadline of a command                  */
+#define REST_SERVICE_MS  5000  /* deadline of a command                  */
 #define REST_REVOKE_MS   60000 /* a revoke waits for every edge, or its lease */
 #define REST_PATH_PARAMS 2
 #define REST_LIST_BYTES  (64u * 1024 * 1024) /* of a list made of pages */
@@ -27,10 +27,10 @@ struct rest_route {
 	const char *method, *path; /* "/v1/sessions/{id}/insights"           */
 	uint32_t scope;            /* one bit of enum scope                  */
 	enum rest_service service;
-	const char *command;       /* field of the service's request `oneof` */
-	const char *result;        /* field of its reply `oneof`             */
-	int status;                /* of success; 204: no body               */
-	int64_t deadline_ms;       /* 0: REST_SERVICE_MS                     */
+	const char *command; /* field of the service's request `oneof` */
+	const char *result;  /* field of its reply `oneof`             */
+	int status;          /* of success; 204: no body               */
+	int64_t deadline_ms; /* 0: REST_SERVICE_MS                     */
 };
 
 extern const struct rest_route rest_routes[];
@@ -44,7 +44,8 @@ struct rest_param {
 	size_t len;
 };
 /* True when the path is of this route's form; fills up to REST_PATH_PARAMS. */
-bool rest_path_matches(const char *pattern, const char *path, struct rest_param *ret, size_t *ret_n);
+bool rest_path_matches(const char *pattern, const char *path, struct rest_param *ret,
+                       size_t *ret_n);
 
 /* listen_fds[1], when there is one, is the admin address: /metrics, /healthz, /readyz alone. */
 #define REST_ADMIN_LISTENER 1

@@ -63,7 +63,7 @@ static void on_dead(struct grant_user *user, const char *why)
 }
 
 void socket_open(struct socket *socket, const struct socket_ops *ops, struct edge *edge,
-		 struct conn *conn, const struct net_request *request)
+                 struct conn *conn, const struct net_request *request)
 {
 	char credential[CREDENTIAL_MAX + 1], why[124];
 

@@ -33,7 +33,7 @@ struct socket {
 
 /* Enters it under the credential of the request, or closes it with 4001. */
 void socket_open(struct socket *socket, const struct socket_ops *ops, struct edge *edge,
-		 struct conn *conn, const struct net_request *request);
+                 struct conn *conn, const struct net_request *request);
 
 /* Close frame behind what is queued. */
 void socket_end(struct socket *socket, int code, const char *reason);

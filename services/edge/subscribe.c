@@ -29,11 +29,11 @@ static void too_slow(struct subscription *subscription)
 {
 	subscription->socket.edge->metrics.subscribers_too_slow_total++;
 	socket_kill(&subscription->socket, 1013,
-		    "too slow: insights were not read in time; reconnect");
+	            "too slow: insights were not read in time; reconnect");
 }
 
 static void on_insight(struct feed_subscriber *feed, const Publisher__Insight *insight,
-		       struct net_shared *text)
+                       struct net_shared *text)
 {
 	struct subscription *subscription = of_feed(feed);
 	const Raeh__Principal *principal = grant_principal(&subscription->socket.user);
@@ -54,7 +54,7 @@ static void on_ready(struct feed_subscriber *feed)
 
 	timer_stop(socket->edge->loop, &socket->timer);
 	if (net_send_text(socket->conn, BYTES(subscribed, sizeof subscribed - 1),
-			  SUBSCRIBE_QUEUE_BYTES) != OK)
+	                  SUBSCRIBE_QUEUE_BYTES) != OK)
 		too_slow(subscription);
 }
 
@@ -113,7 +113,7 @@ void subscribe_open(struct edge *edge, struct conn *conn, const struct net_reque
 	edge->metrics.sockets_subscribe++;
 	net_bound_kernel_buffer(conn, SUBSCRIBE_KERNEL_BYTES);
 	timer_set(edge->loop, &subscription->socket.timer, OPEN_MS, on_open_timeout,
-		  &subscription->socket);
+	          &subscription->socket);
 	socket_open(&subscription->socket, &subscribe_ops, edge, conn, request);
 }
 
@@ -128,7 +128,7 @@ static void echo_admitted(struct socket *socket)
 static void echo_message(struct socket *socket, bool binary, struct bytes message)
 {
 	enum err err = binary ? net_send_binary(socket->conn, message, ECHO_QUEUE_BYTES)
-			      : net_send_text(socket->conn, message, ECHO_QUEUE_BYTES);
+	                      : net_send_text(socket->conn, message, ECHO_QUEUE_BYTES);
 
 	if (err != OK)
 		socket_end(socket, 1013, "too slow: the echo was not read in time");

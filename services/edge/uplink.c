@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define REQUEST_MS   2000 /* a batch unanswered that long is given up and sent anew      */
-#define HOLD_OFF_MS  100  /* a publisher that is away or full is asked again after this  */
+#define REQUEST_MS    2000 /* a batch unanswered that long is given up and sent anew      */
+#define HOLD_OFF_MS   100  /* a publisher that is away or full is asked again after this  */
 #define BATCH_STREAMS 4096
 
 struct item {
@@ -148,7 +148,8 @@ static void feed_hungry(struct uplinks *uplinks)
 {
 	if (uplinks->counts.held_bytes >= uplinks->deps.most_bytes)
 		return;
-	LIST_EACH(link, &uplinks->hungry) {
+	LIST_EACH(link, &uplinks->hungry)
+	{
 		struct stream *stream = LIST_OWNER(link, struct stream, hungry);
 
 		if (stream->held_bytes > UPLINK_STREAM_BYTES / 2)
@@ -271,11 +272,12 @@ static void give_up(struct stream *stream)
 	if (!stream->closing)
 		stream_close(stream, 1013, "its publisher refuses the session", clock_wall_ms());
 	log_warn("session-refused", "publisher=%s frames=%llu", stream->uplink->name,
-		 (unsigned long long)(stream->next - 2));
+	         (unsigned long long)(stream->next - 2));
 	finish(stream);
 }
 
-static const struct part *part_of(const struct batch *batch, const struct uuid *session, size_t hint)
+static const struct part *part_of(const struct batch *batch, const struct uuid *session,
+                                  size_t hint)
 {
 	if (hint < batch->n && uuid_equal(&batch->part[hint].session, session))
 		return &batch->part[hint];
@@ -307,7 +309,8 @@ static void on_taken(struct batch *batch, const Publisher__Taken *taken, size_t 
 	}
 	if (taken->next < part->end) {
 		if (taken->next <= part->first && taken->next <= stream->acked)
-			hold_off(batch->uplink); /* nothing was taken: full, or it waits for a gap */
+			hold_off(
+			        batch->uplink); /* nothing was taken: full, or it waits for a gap */
 		go_back(stream, taken->next);
 	}
 	acknowledge(stream, taken->next);
@@ -317,7 +320,8 @@ static void on_taken(struct batch *batch, const Publisher__Taken *taken, size_t 
 static void on_lost(struct batch *batch)
 {
 	for (size_t i = 0; i < batch->n; i++) {
-		struct stream *stream = stream_find(batch->uplink->uplinks, &batch->part[i].session);
+		struct stream *stream =
+		        stream_find(batch->uplink->uplinks, &batch->part[i].session);
 
 		if (stream)
 			go_back(stream, stream->acked);
@@ -341,8 +345,8 @@ static void on_reply(void *ctx, enum err err, struct bytes data)
 		for (size_t i = 0; i < reply->items_taken->n_sessions; i++)
 			on_taken(batch, reply->items_taken->sessions[i], i);
 	} else {
-		log_warn("batch-lost", "publisher=%s err=%s why=\"%s\"", uplink->name, err_name(err),
-			 reply && reply->error ? reply->error->detail : "");
+		log_warn("batch-lost", "publisher=%s err=%s why=\"%s\"", uplink->name,
+		         err_name(err), reply && reply->error ? reply->error->detail : "");
 		on_lost(batch);
 	}
 	list_remove(&batch->link);
@@ -355,11 +359,11 @@ static void pack_frame(struct packing *packing, const struct item *item)
 {
 	if (packing->n_frames == packing->most_frames) {
 		packing->most_frames = packing->most_frames ? 2 * packing->most_frames : 1024;
-		packing->frames = xrealloc(packing->frames, packing->most_frames,
-					   sizeof *packing->frames);
+		packing->frames =
+		        xrealloc(packing->frames, packing->most_frames, sizeof *packing->frames);
 	}
 	packing->frames[packing->n_frames++] =
-		(ProtobufCBinaryData){ item->len, (uint8_t *)item->data };
+	        (ProtobufCBinaryData){ item->len, (uint8_t *)item->data };
 	packing->bytes += item->len;
 }
 
@@ -411,7 +415,7 @@ static void send_batch(struct uplink *uplink, struct packing *packing, struct ba
 	uplink->in_air++;
 	uplinks->counts.batches++;
 	bus_request(uplinks->deps.bus, uplink->name, wire_pack(&uplinks->packed, &request.base),
-		    REQUEST_MS, on_reply, batch);
+	            REQUEST_MS, on_reply, batch);
 }
 
 /* One batch of what is to be sent, or nothing. */
@@ -443,7 +447,7 @@ static void flush(struct uplink *uplink)
 		(void)wire_id(entry->session, &batch->part[i].session); /* always 16 bytes */
 		batch->part[i].first = entry->first;
 		batch->part[i].end = entry->first + (entry->opening != NULL) + entry->n_frames +
-				     (entry->closing != NULL);
+		                     (entry->closing != NULL);
 	}
 	uplink->sent_ms = clock_boot_ms();
 	uplink->crowded = packing->n_frames >= UPLINK_CROWD_FRAMES;
@@ -462,7 +466,7 @@ static void send_or_wait(struct uplink *uplink)
 		flush(uplink);
 	else if (uplink->timer.place == 0)
 		timer_set(uplink->uplinks->deps.loop, &uplink->timer, UPLINK_BATCH_MS, send_now,
-			  uplink);
+		          uplink);
 }
 
 void uplinks_turn_end(struct uplinks *uplinks)
@@ -472,9 +476,9 @@ void uplinks_turn_end(struct uplinks *uplinks)
 }
 
 struct stream *stream_new(struct uplinks *uplinks, const struct uuid *account,
-			  const struct uuid *session, uint16_t partition,
-			  const Publisher__Opening *opening, const struct stream_events *events,
-			  void *ctx)
+                          const struct uuid *session, uint16_t partition,
+                          const Publisher__Opening *opening, const struct stream_events *events,
+                          void *ctx)
 {
 	struct stream *stream = xcalloc(1, sizeof *stream);
 
@@ -599,8 +603,7 @@ void uplinks_free(struct uplinks *uplinks)
 		return;
 	map_each(&uplinks->by_session, free_one, NULL);
 	while (!list_empty(&uplinks->batches)) {
-		struct batch *batch =
-			LIST_OWNER(list_first(&uplinks->batches), struct batch, link);
+		struct batch *batch = LIST_OWNER(list_first(&uplinks->batches), struct batch, link);
 
 		list_remove(&batch->link);
 		mem_free(batch);

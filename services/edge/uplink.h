@@ -22,12 +22,12 @@
 #include "common/uuid.h"
 #include "publisher.pb-c.h"
 
-#define UPLINK_BATCH_BYTES   (64u * 1024)
-#define UPLINK_BATCH_MS      5
-#define UPLINK_CROWD_FRAMES  16                 /* in a batch: it was not small          */
-#define UPLINK_BATCH_MOST    (2u * 1024 * 1024) /* one batch; a frame over it goes alone */
-#define UPLINK_IN_AIR        8                  /* batches to one publisher              */
-#define UPLINK_STREAM_BYTES  (2u * 1024 * 1024) /* unacknowledged, one stream            */
+#define UPLINK_BATCH_BYTES  (64u * 1024)
+#define UPLINK_BATCH_MS     5
+#define UPLINK_CROWD_FRAMES 16                 /* in a batch: it was not small          */
+#define UPLINK_BATCH_MOST   (2u * 1024 * 1024) /* one batch; a frame over it goes alone */
+#define UPLINK_IN_AIR       8                  /* batches to one publisher              */
+#define UPLINK_STREAM_BYTES (2u * 1024 * 1024) /* unacknowledged, one stream            */
 
 struct uplinks;
 struct stream;
@@ -48,7 +48,7 @@ struct uplinks_deps {
 	size_t most_bytes; /* unacknowledged, all streams together */
 	/* The closing is durable: the stream is gone when this returns. */
 	void (*on_finished)(void *ctx, const struct uuid *account, const struct uuid *session,
-			    const Publisher__Closing *closing);
+	                    const Publisher__Closing *closing);
 	void *ctx;
 };
 
@@ -60,9 +60,9 @@ void uplinks_turn_end(struct uplinks *uplinks);
 
 /* Copies the opening. The session must not have a stream here yet. */
 struct stream *stream_new(struct uplinks *uplinks, const struct uuid *account,
-			  const struct uuid *session, uint16_t partition,
-			  const Publisher__Opening *opening, const struct stream_events *events,
-			  void *ctx);
+                          const struct uuid *session, uint16_t partition,
+                          const Publisher__Opening *opening, const struct stream_events *events,
+                          void *ctx);
 /* Copies the frame. Never refuses: the owner stops reading when stream_full(). */
 void stream_add(struct stream *stream, struct bytes frame);
 /* Over its own bound or the common one: on_room follows when it is not. */

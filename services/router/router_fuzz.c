@@ -40,7 +40,8 @@ static void stop(void)
 /* As auth would have signed it. */
 static void call_signed(const uint8_t *data, size_t len)
 {
-	ProtobufCMessage *message = wire_unpack(&router__router_request__descriptor, BYTES(data, len));
+	ProtobufCMessage *message =
+	        wire_unpack(&router__router_request__descriptor, BYTES(data, len));
 	Router__RouterRequest *request = (Router__RouterRequest *)message;
 	Raeh__Principal principal = RAEH__PRINCIPAL__INIT, *was;
 	struct buf buf = { 0 };

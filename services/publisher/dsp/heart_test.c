@@ -20,11 +20,11 @@ static struct heart_rate watch(struct heart *heart, double from_s, double end_s,
                                double cadence, float share)
 {
 	struct heart_window window = {
-		.pulse = {light             },
+		.pulse = {light            },
 		.is_green = { true   },
 		.channels = 1,
 		.count = COUNT,
-		.axis = {    axes[0], axes[1], axes[2] },
+		.axis = {   axes[0], axes[1], axes[2] },
 		.sway = share > 0 ? 0.3f : 0
 	};
 	struct heart_rate rate = { 0 };

@@ -31,6 +31,12 @@ static struct fuzz_world {
 	} served[FUZZ_NAMES];
 	size_t n_served;
 	struct {
+		char name[BUS_NAME_MAX];
+		bus_event_fn *fn;
+		void *ctx;
+	} heard[FUZZ_NAMES];
+	size_t n_heard;
+	struct {
 		bus_reply_fn *fn;
 		void *ctx;
 	} asked[FUZZ_REQUESTS];
@@ -85,6 +91,18 @@ static enum err fuzz_publish(struct bus *bus, const char *name, struct bytes eve
 	return OK;
 }
 
+static enum err fuzz_subscribe(struct bus *bus, const char *name, int priority, bus_event_fn *fn,
+			       void *ctx)
+{
+	(void)bus;
+	(void)priority;
+	MUST(fuzz.n_heard < FUZZ_NAMES);
+	(void)snprintf(fuzz.heard[fuzz.n_heard].name, BUS_NAME_MAX, "%s", name);
+	fuzz.heard[fuzz.n_heard].fn = fn;
+	fuzz.heard[fuzz.n_heard++].ctx = ctx;
+	return OK;
+}
+
 static const char *fuzz_why(const struct bus *bus)
 {
 	(void)bus;
@@ -115,6 +133,7 @@ static void fuzz_open(void)
 {
 	static const struct bus_ops ops = {
 		.serve = fuzz_serve,
+		.subscribe = fuzz_subscribe,
 		.reply = fuzz_reply,
 		.drop = fuzz_drop,
 		.request = fuzz_request,
@@ -124,7 +143,7 @@ static void fuzz_open(void)
 
 	fuzz.bus.ops = &ops;
 	fuzz.now_us = 1000000;
-	fuzz.n_served = fuzz.n_asked = 0;
+	fuzz.n_served = fuzz.n_heard = fuzz.n_asked = 0;
 	fuzz.calls = 0;
 	clock_set_source(fuzz_now_us, NULL, 1700000000000);
 	fuzz.loop = loop_new_virtual();

@@ -201,6 +201,9 @@ static void refresh_gauges(struct edge *edge)
 		const struct net_counts *net = net_counts(edge->net);
 
 		m->net_websockets = net->open_websockets;
+		m->net_turned_away_total = net->refused_full;
+		m->net_queued_bytes = net->queued_bytes;
+		m->net_gathered_bytes = net->gathered_bytes;
 		m->net_protocol_errors_total = net->protocol_errors;
 		m->net_peers_gone_total = net->peers_gone;
 		m->net_bytes_in_total = net->bytes_in;

@@ -70,7 +70,8 @@ static void on_request(void *ctx, struct conn *conn, const struct net_request *r
 static void on_drained(void *ctx, struct conn *conn)
 {
 	(void)ctx;
-	(void)conn;
+	if (conn_endpoint(conn) == NET_SUBSCRIBE && conn_user(conn))
+		subscribe_drained(conn_user(conn));
 }
 
 static void on_closed(void *ctx, struct conn *conn, int code, const char *reason, bool by_peer)

@@ -45,6 +45,9 @@
 	M(GAUGE, lease_held, "1 while this edge may move bytes")                                   \
 	M(GAUGE, notices_applied, "newest notice in force here")                                   \
 	M(GAUGE, net_websockets, "WebSockets, closing ones too")                                   \
+	M(COUNTER, net_turned_away_total, "connections over --max-conns")                          \
+	M(GAUGE, net_queued_bytes, "bytes that wait to be written, all sockets")                   \
+	M(GAUGE, net_gathered_bytes, "bytes of messages and bodies not yet whole")                 \
 	M(COUNTER, net_protocol_errors_total, "WebSocket protocol errors of peers")                \
 	M(COUNTER, net_peers_gone_total, "peers that answered no ping")                            \
 	M(COUNTER, net_bytes_in_total, "bytes read")                                               \

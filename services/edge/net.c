@@ -256,7 +256,8 @@ void net_free(struct net *net)
 	mem_free(net);
 }
 
-const struct net_counts *net_counts(const struct net *net)
+const struct net_counts *net_counts(struct net *net)
 {
+	net->counts.gathered_bytes = net->gathered_bytes;
 	return &net->counts;
 }

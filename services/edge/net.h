@@ -121,6 +121,9 @@ CHECKED enum err net_send_shared(struct conn *conn, struct net_shared *shared,
                                  size_t max_queued_bytes);
 size_t net_queued_bytes(const struct conn *conn);
 
+/* Forgets what is queued, but for a message of which the kernel has a part already. */
+void net_drop_queued(struct conn *conn);
+
 /* Sends the close frame after what is queued, shuts the writing side down, discards what
  * still comes until the peer closes or NET_LINGER_MS. reason is cut at a character border
  * to NET_CLOSE_REASON bytes. No on_message follows. */
@@ -149,7 +152,9 @@ void net_stream_end(struct conn *conn);
 struct net_counts {
 	uint64_t accepted, refused_full, open_websockets, open_http, bytes_in, bytes_out,
 	        messages_in, protocol_errors, peers_gone;
+	uint64_t queued_bytes,
+	        gathered_bytes; /* now, of all: to be written; of unfinished messages */
 };
-const struct net_counts *net_counts(const struct net *net);
+const struct net_counts *net_counts(struct net *net);
 
 #endif

@@ -43,6 +43,12 @@ void net_shared_unref(struct net_shared *shared)
 		mem_free(shared);
 }
 
+static void count_queued(struct conn *conn, size_t more, size_t less)
+{
+	conn->queued_bytes += more - less;
+	conn->net->counts.queued_bytes += more - less;
+}
+
 static void insert(struct conn *conn, struct queued *after, struct net_shared *wire)
 {
 	struct queued *item = xcalloc(1, sizeof *item);
@@ -55,7 +61,7 @@ static void insert(struct conn *conn, struct queued *after, struct net_shared *w
 		conn->first = item;
 	if (!item->next)
 		conn->last = item;
-	conn->queued_bytes += wire->len;
+	count_queued(conn, wire->len, 0);
 	conn->undrained = true;
 	conn_unsettle(conn);
 }
@@ -98,7 +104,7 @@ static void pop(struct conn *conn)
 		conn->last_control = NULL;
 	if (!conn->last_control)
 		conn->control_bytes = 0;
-	conn->queued_bytes -= item->wire->len - conn->first_at;
+	count_queued(conn, 0, item->wire->len - conn->first_at);
 	conn->first_at = 0;
 	conn->first = item->next;
 	if (!conn->first)
@@ -121,11 +127,16 @@ bool queue_drop(struct conn *conn)
 	while (item) {
 		struct queued *next = item->next;
 
-		conn->queued_bytes -= item->wire->len;
+		count_queued(conn, 0, item->wire->len);
 		free_item(item);
 		item = next;
 	}
 	return !begun && conn->stuck.len == 0;
+}
+
+void net_drop_queued(struct conn *conn)
+{
+	(void)queue_drop(conn);
 }
 
 void queue_free(struct conn *conn)
@@ -155,7 +166,7 @@ static void advance(struct conn *conn, size_t written)
 
 		if (written < left) {
 			conn->first_at += written;
-			conn->queued_bytes -= written;
+			count_queued(conn, 0, written);
 			return;
 		}
 		pop(conn);

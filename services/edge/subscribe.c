@@ -8,10 +8,12 @@
 
 #define ECHO_QUEUE_BYTES (8u * 1024 * 1024)
 #define OPEN_MS          9000
+#define TOO_SLOW         "too slow: insights were not read in time; reconnect"
 
 struct subscription {
 	struct socket socket;
 	struct feed_subscriber feed;
+	bool slow; /* it has left the feed, and is told so as soon as it reads */
 };
 
 static struct subscription *of_feed(struct feed_subscriber *feed)
@@ -25,11 +27,28 @@ static bool is_core_type(const char *type)
 	return strcmp(type, "hr") == 0 || strcmp(type, "rr") == 0 || strcmp(type, "spo2") == 0;
 }
 
+static void on_tell_timeout(void *ctx)
+{
+	socket_kill(ctx, 1013, TOO_SLOW);
+}
+
 static void too_slow(struct subscription *subscription)
 {
-	subscription->socket.edge->metrics.subscribers_too_slow_total++;
-	socket_kill(&subscription->socket, 1013,
-	            "too slow: insights were not read in time; reconnect");
+	struct socket *socket = &subscription->socket;
+
+	subscription->slow = true;
+	socket->edge->metrics.subscribers_too_slow_total++;
+	feed_leave(socket->edge->feed, &subscription->feed);
+	timer_set(socket->edge->loop, &socket->timer, SUBSCRIBE_TELL_MS, on_tell_timeout, socket);
+	net_drop_queued(socket->conn);
+	if (net_queued_bytes(socket->conn) == 0)
+		socket_end(socket, 1013, TOO_SLOW);
+}
+
+void subscribe_drained(struct socket *socket)
+{
+	if (((struct subscription *)socket)->slow)
+		socket_end(socket, 1013, TOO_SLOW);
 }
 
 static void on_insight(struct feed_subscriber *feed, const Publisher__Insight *insight,

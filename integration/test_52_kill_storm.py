@@ -23,7 +23,7 @@ LONG = os.environ.get("RAEH_LONG") == "1"
 SEED = int(os.environ.get("RAEH_SEED", time.time_ns() % 2**32))
 T0_MS = 1_750_000_000_000
 PER_SECOND = 20
-SECONDS = 300 if LONG else 15
+SECONDS = int(os.environ.get("RAEH_STORM_S", 300)) if LONG else 12
 TEST_S = SECONDS + 180
 
 

@@ -313,6 +313,11 @@ static void conclude(struct rest *rest)
 		refuse(rest, 401, GRANT_REFUSED, "");
 		return;
 	}
+	/* Without the lease, or before auth has said so again, it may be dead: nothing is told. */
+	if (grant_principal(&rest->user) && !grant_good(rest->edge->grants, &rest->user)) {
+		refuse(rest, 503, "authentication is away: ask again later", "");
+		return;
+	}
 	if (rest->missing[0]) {
 		(void)snprintf(why, sizeof why, "%s does not answer", rest->missing);
 		refuse(rest, 503, why, "");

@@ -456,6 +456,22 @@ Test(rest, answers_401_when_the_key_dies_while_a_service_works)
 	cr_assert(list_empty(&fake.edge->leaving));
 }
 
+Test(rest, gives_nothing_away_without_the_lease_and_before_its_key_is_verified_again)
+{
+	struct conn *late = get("/v1/sessions", ""), *early;
+
+	key_is_good();
+	early = get("/v1/sessions", "");
+	world.now_us += (int64_t)FAKE_LEASE_MS * 1000;
+	router_is_done();
+	assert_answer(late, 503, "authentication is away");
+	turn();
+	give_lease(9);
+	router_is_done();
+	assert_answer(early, 503, "authentication is away");
+	cr_assert(has_header(early, "Retry-After:"));
+}
+
 Test(rest, can_end_with_requests_under_way)
 {
 	get("/v1/sessions", "");

@@ -68,6 +68,15 @@ void closing_start(struct edge *edge, const struct uuid *account, const struct u
 	tell(closing);
 }
 
+size_t closing_count(const struct edge *edge)
+{
+	size_t n = 0;
+
+	LIST_EACH(link, &edge->closings)
+		n++;
+	return n;
+}
+
 size_t closing_sessions(struct edge *edge, struct uuid *ret, size_t most)
 {
 	size_t n = 0;

@@ -11,6 +11,7 @@
 
 void closing_start(struct edge *edge, const struct uuid *account, const struct uuid *session,
                    int code, const char *reason);
+size_t closing_count(const struct edge *edge);
 size_t closing_sessions(struct edge *edge, struct uuid *ret, size_t most);
 void closing_free_all(struct edge *edge);
 

@@ -9,8 +9,6 @@
 
 #include <stdio.h>
 
-#define SESSIONS_MOST 65536
-
 struct question {
 	struct edge *edge;
 	const Edge__EdgeRequest *request;
@@ -79,11 +77,13 @@ static void on_sockets_of(struct question *question)
 
 static void on_open_sessions(struct question *question)
 {
-	size_t n;
+	struct edge *edge = question->edge;
+	size_t most = uplinks_count(edge->uplinks) + closing_count(edge), n;
 
-	question->ids = xcalloc(SESSIONS_MOST, sizeof(struct uuid));
-	n = uplinks_sessions(question->edge->uplinks, question->ids, SESSIONS_MOST);
-	n += closing_sessions(question->edge, question->ids + n, SESSIONS_MOST - n);
+	/* All of them: what is left out, the router takes for lost, and closes. */
+	question->ids = xcalloc(most, sizeof(struct uuid));
+	n = uplinks_sessions(edge->uplinks, question->ids, most);
+	n += closing_sessions(edge, question->ids + n, most - n);
 	question->sessions = xcalloc(n, sizeof(ProtobufCBinaryData));
 	for (size_t i = 0; i < n; i++)
 		question->sessions[i] = wire_bytes_of(&question->ids[i]);

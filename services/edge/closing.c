@@ -73,7 +73,7 @@ size_t closing_count(const struct edge *edge)
 	size_t n = 0;
 
 	LIST_EACH(link, &edge->closings)
-		n++;
+	n++;
 	return n;
 }
 

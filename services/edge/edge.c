@@ -252,6 +252,7 @@ struct edge *edge_new(const struct edge_settings *settings, struct loop *loop, s
 	list_init(&edge->leaving);
 	list_init(&edge->gatherings);
 	list_init(&edge->unopened);
+	map_init(&edge->opening, sizeof(struct uuid));
 	edge->lease = lease_new(&(struct lease_deps){
 	        .loop = loop,
 	        .bus = bus,
@@ -295,6 +296,7 @@ void edge_free(struct edge *edge)
 	rest_free_all(edge);
 	gather_free_all(edge);
 	ingest_free_unopened(edge);
+	map_done(&edge->opening);
 	closing_free_all(edge);
 	feed_free(edge->feed);
 	uplinks_free(edge->uplinks);

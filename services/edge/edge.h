@@ -16,6 +16,7 @@
 
 #include "common/bus.h"
 #include "common/list.h"
+#include "common/map.h"
 #include "common/metrics.h"
 #include "common/uuid.h"
 #include "services/edge/feed.h"
@@ -82,6 +83,7 @@ struct edge {
 	struct list gatherings; /* struct gathering: /metrics under way         */
 	struct list leaving;    /* struct rest: answered, a service still works   */
 	struct list unopened;   /* struct socket: gone while the router was asked */
+	struct map opening;     /* struct ingest while the router is asked, by session */
 	struct {
 		uint64_t number;
 		struct grant_counts counts;

@@ -24,6 +24,7 @@
 struct ingest {
 	struct socket socket;
 	struct uuid session;
+	struct map_node by_session;     /* in edge->opening while asking */
 	struct stream *stream;          /* from OpenSession's answer to the end */
 	ProtobufCMessage *manifest;     /* the router's answer: its slots are ours */
 	char *device_id, *model_id;     /* as sent; until the session is open */
@@ -212,6 +213,7 @@ static void on_router(void *ctx, enum err err, struct bytes data)
 	              reply->result_case == ROUTER__ROUTER_REPLY__RESULT_SESSION_OPENED;
 
 	ingest->asking = false;
+	map_remove(&socket->edge->opening, &ingest->by_session);
 	if (socket->over) {
 		if (opened || !reply)
 			close_unopened(ingest);
@@ -252,6 +254,7 @@ static void ask_router(struct ingest *ingest, const Raeh__Principal *principal)
 	request.command_case = ROUTER__ROUTER_REQUEST__COMMAND_OPEN_SESSION;
 	request.open_session = &open;
 	ingest->asking = true;
+	map_add(&edge->opening, &ingest->by_session, &ingest->session);
 	bus_request(edge->bus, "router", wire_pack(&buf, &request.base), ROUTER_MS, on_router,
 	            ingest);
 	buf_free(&buf);
@@ -411,7 +414,9 @@ void ingest_free_unopened(struct edge *edge)
 void ingest_superseded(struct edge *edge, const struct uuid *session)
 {
 	struct stream *stream = stream_find(edge->uplinks, session);
-	struct ingest *ingest = stream ? stream_owner(stream) : NULL;
+	struct ingest *ingest =
+	        stream ? stream_owner(stream)
+	               : MAP_OWNER(map_find(&edge->opening, session), struct ingest, by_session);
 
 	if (ingest)
 		socket_end(&ingest->socket, 4009, SUPERSEDED);

@@ -414,6 +414,24 @@ Test(ingest, is_closed_with_4009_when_its_device_connects_elsewhere)
 	world_publish_bytes("router.events", BYTES("\xff", 1));
 }
 
+Test(ingest, is_closed_with_4009_though_the_router_s_answer_has_yet_to_come)
+{
+	struct conn *conn = client_open(NET_INGEST, DEVICE);
+	Events__RouterBroadcast broadcast = EVENTS__ROUTER_BROADCAST__INIT;
+	struct uuid session;
+
+	key_is_good();
+	session = session_asked();
+	broadcast.has_superseded_session = 1;
+	broadcast.superseded_session = wire_bytes_of(&session);
+	world_publish("router.events", &broadcast.base);
+	cr_assert_eq(conn->code, 4009);
+	router_opens();
+	cr_assert_eq(close_told_to_router(), 4009);
+	router_is_done();
+	world_publish("router.events", &broadcast.base);
+}
+
 Test(ingest, is_closed_when_its_publisher_says_so)
 {
 	struct conn *conn = open_session();

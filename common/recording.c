@@ -283,12 +283,13 @@ static enum err read_row(struct reader *reader, size_t line, const char *at, con
 
 static enum err read_csv(struct reader *reader, struct bytes csv)
 {
-	const char *at = csv.data, *end = at + csv.len;
+	const char *at = csv.data, *end;
 	enum err err = OK;
 
 	if (csv.len == 0)
 		return fail(reader, ERR_MALFORMED, "%s: expected a header line, got an empty file",
 		            reader->csv_path);
+	end = at + csv.len;
 	for (size_t line = 1; err == OK && at < end; line++) {
 		const char *stop = line_end(at, end);
 

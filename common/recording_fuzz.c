@@ -3,7 +3,10 @@
  */
 #include "common/recording.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,6 +29,29 @@ static void read_frames(const struct recording *recording, unsigned frame_ms)
 		}
 }
 
+static int file_of(struct bytes data, char path[64])
+{
+	int fd = memfd_create("recording", 0);
+
+	MUST(fd >= 0 && write(fd, data.data, data.len) == (ssize_t)data.len);
+	(void)snprintf(path, 64, "/proc/self/fd/%d", fd);
+	return fd;
+}
+
+/* From files it is the same. */
+static void read_files(struct bytes csv, struct bytes meta, enum err expected)
+{
+	char csv_path[64], meta_path[64];
+	int csv_fd = file_of(csv, csv_path), meta_fd = file_of(meta, meta_path);
+	struct recording_fault fault = { .text = "" };
+	AUTO(recording_close) struct recording *recording = NULL;
+
+	MUST(recording_open(csv_path, meta_path, &fault, &recording) == expected);
+	close(csv_fd);
+	close(meta_fd);
+	MUST(recording_open(csv_path, NULL, &fault, &recording) == ERR_IO);
+}
+
 /* The files are separated by the first zero byte: meta, then CSV. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -33,11 +59,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t meta = zero != NULL ? (size_t)(zero - data) : 0;
 	struct recording_fault fault = { .text = "" };
 	AUTO(recording_close) struct recording *recording = NULL;
+	enum err err;
 
 	if (zero == NULL)
 		return 0;
-	if (recording_parse(BYTES(zero + 1, size - meta - 1), BYTES(data, meta), "a.csv", "a.json",
-	                    &fault, &recording) != OK) {
+	err = recording_parse(BYTES(zero + 1, size - meta - 1), BYTES(data, meta), "a.csv", "a.json",
+	                      &fault, &recording);
+	read_files(BYTES(zero + 1, size - meta - 1), BYTES(data, meta), err);
+	if (err != OK) {
 		MUST(fault.text[0] != '\0');
 		return 0;
 	}

@@ -149,7 +149,7 @@ void net_respond(struct conn *conn, int status, const char *headers, struct byte
 	buf_append(&conn->body, "", 1);
 }
 
-const struct net_counts *net_counts(const struct net *net)
+const struct net_counts *net_counts(struct net *net)
 {
 	return &net->counts;
 }

@@ -4,7 +4,7 @@ import time
 import httpx
 import pytest
 
-from client import PPG, closed, frame, ingest, make_model, receive, rest
+from client import PPG, closed, frame, ingest, is_open, make_model, receive, rest
 
 STACK = {"edges": 2, "publishers": 1}
 ACC = {"modality": "acc_3axis", "sample_rate_hz": 50}
@@ -98,14 +98,14 @@ async def test_a_live_frame_of_a_removed_channel_gets_4004(stack, key, http, wat
                 await two.send(frame(1, t0 + n * 20, [1, 2, 3], count=1))
             except Exception:
                 break
-            if two.closed:
+            if not is_open(two):
                 break
             import asyncio
             await asyncio.sleep(0.02)
         code, reason = await closed(two)
         assert code == 4004 and "removed" in reason
         await one.send(frame(0, t0 + 200, [1] * 20))
-        assert not one.closed
+        assert is_open(one)
     made = http.post(path(watch, ""), json=ACC).json()
     async with ingest(stack, key, watch, "a") as one:
         slots = (await receive(one))["slots"]

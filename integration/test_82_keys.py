@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from client import closed, frame, ingest, make_model, receive, rest, subscribe
+from client import closed, frame, ingest, is_open, make_model, receive, rest, subscribe
 from stack import Key, until
 
 STACK = {"edges": 2, "publishers": 1}
@@ -113,7 +113,7 @@ async def test_a_deleted_key_is_dead_with_its_sockets_and_the_receipt_says_so(st
         assert receipt.json()["edges_acked"] == receipt.json()["edges_total"] == 2
         for socket in (one, two, ear):
             assert (await closed(socket))[0] in (4001, 1006)
-        assert not other.closed
+        assert is_open(other)
     assert http.delete(f"/v1/keys/{made.id}").json() == receipt.json()
     with rest(stack, made) as dead:
         assert dead.get("/v1/sessions").status_code == 401
@@ -140,7 +140,7 @@ async def test_an_expired_key_closes_its_sockets(stack, http, backend):
         await one.send(frame(0, int(time.time() * 1000), [1] * 20))
         for socket in (one, ear):
             assert (await closed(socket))[0] in (4001, 1006)
-        assert not other.closed
+        assert is_open(other)
     with rest(stack, made) as dead, rest(stack) as stranger:
         refused = dead.get("/v1/sessions")
         assert refused.status_code == 401

@@ -194,7 +194,7 @@ fmt:
 	@clang-format -i $(sources) $(headers)
 sources := $(sort $(wildcard common/*.c services/*/*.c services/*/*/*.c integration/*.c integration/*/*.c))
 headers := $(sort $(wildcard common/*.h services/*/*.h services/*/*/*.h integration/*.h integration/*/*.h))
-compile_commands.json: Makefile $(proto_h)
+compile_commands.json: Makefile $(sources) $(proto_h)
 	@printf '%s\n' $(sources) | sed 's|.*|{ "directory": "$(CURDIR)", "file": "&", "command": \
 	  "$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(filter-out -Werror,$(CFLAGS)) -Wno-unknown-warning-option -c &" },|; 1s|^|[ |; $$s|,$$| ]|' >$@
 

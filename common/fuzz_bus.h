@@ -46,7 +46,7 @@ static struct fuzz_world {
 } fuzz;
 
 static enum err fuzz_serve(struct bus *bus, const char *name, int priority, bus_call_fn *fn,
-			   void *ctx)
+                           void *ctx)
 {
 	(void)bus;
 	(void)priority;
@@ -72,7 +72,7 @@ static void fuzz_drop(struct bus_call *call)
 }
 
 static void fuzz_request(struct bus *bus, const char *name, struct bytes data, int64_t deadline_ms,
-			 bus_reply_fn *fn, void *ctx)
+                         bus_reply_fn *fn, void *ctx)
 {
 	(void)bus;
 	(void)name;
@@ -92,7 +92,7 @@ static enum err fuzz_publish(struct bus *bus, const char *name, struct bytes eve
 }
 
 static enum err fuzz_subscribe(struct bus *bus, const char *name, int priority, bus_event_fn *fn,
-			       void *ctx)
+                               void *ctx)
 {
 	(void)bus;
 	(void)priority;
@@ -159,7 +159,7 @@ static void fuzz_close(void)
 
 /* What the name is asked, as it comes. */
 static void fuzz_call(const char *name, const ProtobufCMessageDescriptor *reply_type,
-		      struct bytes request)
+                      struct bytes request)
 {
 	struct bus_call *call = xcalloc(1, sizeof *call);
 

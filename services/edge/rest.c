@@ -54,14 +54,14 @@ struct rest {
 static const struct {
 	const ProtobufCMessageDescriptor *request, *reply;
 } services[] = {
-	[REST_AUTH] = { &auth__auth_request__descriptor, &auth__auth_reply__descriptor },
-	[REST_ROUTER] = { &router__router_request__descriptor, &router__router_reply__descriptor },
+	[REST_AUTH] = {&auth__auth_request__descriptor,            &auth__auth_reply__descriptor    },
+	[REST_ROUTER] = { &router__router_request__descriptor,       &router__router_reply__descriptor},
 	[REST_PUBLISHER] = { &publisher__publisher_request__descriptor,
-			     &publisher__publisher_reply__descriptor },
+                       &publisher__publisher_reply__descriptor                                      },
 	[REST_PUBLISHER_PAGES] = { &publisher__publisher_request__descriptor,
-				   &publisher__publisher_reply__descriptor },
+                       &publisher__publisher_reply__descriptor                                      },
 	[REST_PUBLISHERS] = { &publisher__publisher_request__descriptor,
-			      &publisher__publisher_reply__descriptor },
+                       &publisher__publisher_reply__descriptor                                      },
 };
 
 /* ---- messages by descriptor ---- */
@@ -69,7 +69,7 @@ static const struct {
 static void *member(ProtobufCMessage *message, const char *name)
 {
 	const ProtobufCFieldDescriptor *field =
-		protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
+	        protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
 
 	return field ? (uint8_t *)message + field->offset : NULL;
 }
@@ -78,7 +78,7 @@ static void *member(ProtobufCMessage *message, const char *name)
 static ProtobufCMessage *choose(ProtobufCMessage *message, const char *name)
 {
 	const ProtobufCFieldDescriptor *field =
-		protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
+	        protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
 	ProtobufCMessage *sub;
 
 	MUST(field != NULL); /* a row of the table names a command that is not there */
@@ -92,7 +92,7 @@ static ProtobufCMessage *choose(ProtobufCMessage *message, const char *name)
 static ProtobufCMessage *chosen(ProtobufCMessage *message, const char *name)
 {
 	const ProtobufCFieldDescriptor *field =
-		protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
+	        protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
 
 	MUST(field != NULL);
 	if (*(uint32_t *)((uint8_t *)message + field->quantifier_offset) != field->id)
@@ -162,8 +162,8 @@ static char *next_page(struct rest *rest, const Publisher__InsightList *insights
 	if (!cursor || !rest->path)
 		return xstrdup("");
 	return page_link(rest->path, rest->query,
-			 chosen(rest->request, rest->route->command)->descriptor,
-			 pages ? "after" : "cursor", cursor);
+	                 chosen(rest->request, rest->route->command)->descriptor,
+	                 pages ? "after" : "cursor", cursor);
 }
 
 static void answer(struct rest *rest, ProtobufCMessage *result)
@@ -200,15 +200,15 @@ static int newer_insight(const void *a, const void *b)
 static void merge_insights(struct rest *rest)
 {
 	const Publisher__PublisherRequest *request =
-		(const Publisher__PublisherRequest *)rest->request;
+	        (const Publisher__PublisherRequest *)rest->request;
 	Publisher__InsightList merged = PUBLISHER__INSIGHT_LIST__INIT;
-	size_t limit = request->list_insights->has_limit ? request->list_insights->limit
-							 : LIST_DEFAULT;
+	size_t limit =
+	        request->list_insights->has_limit ? request->list_insights->limit : LIST_DEFAULT;
 	size_t n = 0;
 
 	for (unsigned i = 0; i < rest->n_replies; i++) {
 		const Publisher__PublisherReply *reply =
-			(const Publisher__PublisherReply *)rest->replies[i];
+		        (const Publisher__PublisherReply *)rest->replies[i];
 
 		n += reply->insights->n_items;
 		rest->is_cut = rest->is_cut || reply->more;
@@ -216,7 +216,7 @@ static void merge_insights(struct rest *rest)
 	merged.items = xcalloc(n, sizeof(Publisher__Insight *));
 	for (unsigned i = 0; i < rest->n_replies; i++) {
 		const Publisher__InsightList *list =
-			((Publisher__PublisherReply *)rest->replies[i])->insights;
+		        ((Publisher__PublisherReply *)rest->replies[i])->insights;
 
 		for (size_t k = 0; k < list->n_items; k++)
 			merged.items[merged.n_items++] = list->items[k];
@@ -267,13 +267,13 @@ static void take_page(struct rest *rest)
 	Publisher__PublisherRequest *request = (Publisher__PublisherRequest *)rest->request;
 	Publisher__SessionInsights *command = request->session_insights;
 	const Publisher__InsightList *list =
-		((const Publisher__PublisherReply *)rest->replies[0])->insights;
+	        ((const Publisher__PublisherReply *)rest->replies[0])->insights;
 	struct buf buf = { 0 };
 
 	append_page(&rest->pages, &list->base);
 	if (list->n_items == 0 || command->has_limit) {
 		rest->is_cut = command->has_limit &&
-			       ((const Publisher__PublisherReply *)rest->replies[0])->more;
+		               ((const Publisher__PublisherReply *)rest->replies[0])->more;
 		answer_pages(rest, list);
 		return;
 	}
@@ -309,7 +309,8 @@ static void conclude(struct rest *rest)
 		release(rest);
 		return;
 	}
-	if (!grant_principal(&rest->user) && !rest->ends_itself) { /* its key died while the service worked */
+	if (!grant_principal(&rest->user) &&
+	    !rest->ends_itself) { /* its key died while the service worked */
 		refuse(rest, 401, GRANT_REFUSED, "");
 		return;
 	}
@@ -348,7 +349,7 @@ static void on_reply(void *ctx, enum err err, struct bytes data)
 	struct asked *asked = ctx;
 	struct rest *rest = asked->rest;
 	ProtobufCMessage *reply =
-		err == OK ? wire_unpack(services[rest->route->service].reply, data) : NULL;
+	        err == OK ? wire_unpack(services[rest->route->service].reply, data) : NULL;
 
 	if (reply)
 		rest->replies[rest->n_replies++] = reply;
@@ -363,8 +364,8 @@ static void ask(struct rest *rest, struct asked *asked, const char *name, struct
 	asked->rest = rest;
 	(void)snprintf(asked->name, sizeof asked->name, "%s", name);
 	bus_request(rest->edge->bus, name, request,
-		    rest->route->deadline_ms ? rest->route->deadline_ms : REST_SERVICE_MS, on_reply,
-		    asked);
+	            rest->route->deadline_ms ? rest->route->deadline_ms : REST_SERVICE_MS, on_reply,
+	            asked);
 }
 
 static void ask_service(struct rest *rest, struct bytes request)
@@ -379,14 +380,14 @@ static void ask_service(struct rest *rest, struct bytes request)
 	rest->asked = xcalloc(n, sizeof *rest->asked);
 	for (unsigned i = 0; i < n; i++) {
 		unsigned number = service == REST_PUBLISHERS
-					  ? i
-					  : uuid_number(&rest->session) % PARTITIONS % publishers;
+		                          ? i
+		                          : uuid_number(&rest->session) % PARTITIONS % publishers;
 
 		(void)snprintf(name, sizeof name, "publisher-%u", number);
 		ask(rest, &rest->asked[i],
 		    service == REST_AUTH     ? "auth"
 		    : service == REST_ROUTER ? "router"
-					     : name,
+		                             : name,
 		    request);
 	}
 }
@@ -412,8 +413,8 @@ static void admitted(struct rest *rest, const Raeh__Principal *principal)
 	rest->ends_itself = ends_itself(rest, principal);
 	if (op_id) {
 		const ProtobufCFieldDescriptor *field =
-			protobuf_c_message_descriptor_get_field_by_name(rest->request->descriptor,
-									"op_id");
+		        protobuf_c_message_descriptor_get_field_by_name(rest->request->descriptor,
+		                                                        "op_id");
 
 		randombytes_buf(id, sizeof id);
 		*op_id = (ProtobufCBinaryData){ sizeof id, xmemdup(id, sizeof id) };
@@ -441,7 +442,7 @@ static void on_answer(struct grant_user *user, enum err err, const char *why)
 	principal = grant_principal(user);
 	if ((principal->scopes & rest->route->scope) == 0) {
 		(void)snprintf(detail, sizeof detail, "the API key lacks the scope %s",
-			       scope_name(rest->route->scope));
+		               scope_name(rest->route->scope));
 		refuse(rest, 403, detail, "");
 		return;
 	}
@@ -477,12 +478,12 @@ static void note_fault(struct rest *rest, int status, const char *detail)
 /* Into the command: the path first, so that it wins. A fault is kept until auth has said who
  * asks: authentication comes before everything else. */
 static void read_command(struct rest *rest, const struct net_request *request,
-			 const struct rest_param *params, size_t n_params)
+                         const struct rest_param *params, size_t n_params)
 {
 	ProtobufCMessage *command = choose(rest->request, rest->route->command);
 	bool has_body = strcmp(rest->route->method, "POST") == 0 ||
-			strcmp(rest->route->method, "PUT") == 0 ||
-			strcmp(rest->route->method, "PATCH") == 0;
+	                strcmp(rest->route->method, "PUT") == 0 ||
+	                strcmp(rest->route->method, "PATCH") == 0;
 	char why[JSON_WHY];
 	enum err err;
 
@@ -495,14 +496,15 @@ static void read_command(struct rest *rest, const struct net_request *request,
 		MUST(place != NULL);
 		*place = xmemdup(params[i].value, params[i].len + 1);
 		(*place)[params[i].len] = '\0';
-		(void)uuid_parse(*place, &rest->session); /* garbage: the first publisher says 404 */
+		(void)uuid_parse(*place,
+		                 &rest->session); /* garbage: the first publisher says 404 */
 		if (!utf8_valid(*place, params[i].len)) {
 			note_fault(rest, 404, "no such object");
 			return;
 		}
 	}
 	err = has_body ? json_to_message(request->body, command, why)
-		       : json_from_query(request->query, command, why);
+	               : json_from_query(request->query, command, why);
 	if (err != OK)
 		note_fault(rest, 400, why);
 }
@@ -510,7 +512,7 @@ static void read_command(struct rest *rest, const struct net_request *request,
 static bool is_json(const char *content_type)
 {
 	return !content_type || (strncasecmp(content_type, "application/json", 16) == 0 &&
-				 strchr("; \t", content_type[16]));
+	                         strchr("; \t", content_type[16]));
 }
 
 static bool has_body_method(const char *method)
@@ -545,7 +547,7 @@ static int envelope_fault(const struct net_request *request, const char **ret_de
 }
 
 static void start(struct edge *edge, struct conn *conn, const struct net_request *request,
-		  const struct rest_route *route, const struct rest_param *params, size_t n_params)
+                  const struct rest_route *route, const struct rest_param *params, size_t n_params)
 {
 	struct rest *rest = xcalloc(1, sizeof *rest);
 	char credential[CREDENTIAL_MAX + 1], why[124];
@@ -606,11 +608,12 @@ static void ready_conclude(struct readiness *readiness)
 	list_remove(&readiness->link);
 	if (readiness->conn) {
 		conn_set_user(readiness->conn, NULL);
-		if (readiness->missing[0] == '\0' && lease_held(edge->lease) && feed_ready(edge->feed)) {
+		if (readiness->missing[0] == '\0' && lease_held(edge->lease) &&
+		    feed_ready(edge->feed)) {
 			json_respond(readiness->conn, 200, "{\"status\":\"ready\"}", "");
 		} else {
 			detail = xasprintf("not ready:%s%s", readiness->missing,
-					   lease_held(edge->lease) ? "" : " no lease from auth");
+			                   lease_held(edge->lease) ? "" : " no lease from auth");
 			problem_respond(readiness->conn, 503, detail, "");
 			mem_free(detail);
 		}
@@ -627,13 +630,13 @@ static void on_pong(void *ctx, enum err err, struct bytes data)
 	(void)data;
 	if (err != OK)
 		(void)snprintf(readiness->missing + len, sizeof readiness->missing - len,
-			       " %s does not answer", ping->name);
+		               " %s does not answer", ping->name);
 	if (--readiness->pending == 0)
 		ready_conclude(readiness);
 }
 
 static void ask_ready(struct readiness *readiness, const char *name,
-		      const ProtobufCMessage *request)
+                      const ProtobufCMessage *request)
 {
 	struct ping *ping = &readiness->ping[readiness->pending++];
 	struct buf buf = { 0 };
@@ -647,8 +650,7 @@ static void ask_ready(struct readiness *readiness, const char *name,
 static void ready(struct edge *edge, struct conn *conn)
 {
 	size_t n = 2 + edge->settings.publishers;
-	struct readiness *readiness =
-		xcalloc(1, sizeof *readiness + n * sizeof readiness->ping[0]);
+	struct readiness *readiness = xcalloc(1, sizeof *readiness + n * sizeof readiness->ping[0]);
 	Raeh__Empty empty = RAEH__EMPTY__INIT;
 	Auth__AuthRequest auth = AUTH__AUTH_REQUEST__INIT;
 	Router__RouterRequest router = ROUTER__ROUTER_REQUEST__INIT;
@@ -681,11 +683,11 @@ static void healthy(struct edge *edge, struct conn *conn)
 static void root(struct edge *edge, struct conn *conn)
 {
 	static const char text[] = "raeh: real-time biosignal ingest. REST: /v1, WebSockets: "
-				   "/stream/ingest, /stream/subscribe\n";
+	                           "/stream/ingest, /stream/subscribe\n";
 
 	(void)edge;
 	net_respond(conn, 200, HTTP_HEADERS "Content-Type: text/plain; charset=utf-8\r\n",
-		    BYTES(text, sizeof text - 1));
+	            BYTES(text, sizeof text - 1));
 }
 
 static const struct open_page {
@@ -693,29 +695,30 @@ static const struct open_page {
 	void (*answer)(struct edge *edge, struct conn *conn);
 	bool open_to_all, on_admin;
 } open_pages[] = {
-	{ "/", root, true, false },
-	{ "/healthz", healthy, true, true },
-	{ "/readyz", ready, true, true },
+	{"/",         root,           true,  false},
+	{ "/healthz", healthy,        true,  true },
+	{ "/readyz",  ready,          true,  true },
 	{ "/metrics", gather_metrics, false, true },
 };
 
 static void answer_options(struct conn *conn)
 {
 	net_respond(conn, 204,
-		    HTTP_HEADERS
-		    "Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
-		    "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, "
-		    "If-None-Match, Last-Event-ID, Prefer\r\n"
-		    "Access-Control-Max-Age: 600\r\n",
-		    BYTES("", 0));
+	            HTTP_HEADERS
+	            "Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+	            "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, "
+	            "If-None-Match, Last-Event-ID, Prefer\r\n"
+	            "Access-Control-Max-Age: 600\r\n",
+	            BYTES("", 0));
 }
 
-static bool answer_open_page(struct edge *edge, struct conn *conn, const struct net_request *request)
+static bool answer_open_page(struct edge *edge, struct conn *conn,
+                             const struct net_request *request)
 {
 	for (size_t i = 0; i < ARRAY_LEN(open_pages); i++) {
 		const struct open_page *page = &open_pages[i];
 		bool here = request->listener == REST_ADMIN_LISTENER ? page->on_admin
-								     : page->open_to_all;
+		                                                     : page->open_to_all;
 
 		if (!here || strcmp(page->path, request->path) != 0)
 			continue;
@@ -755,8 +758,8 @@ void rest_request(struct edge *edge, struct conn *conn, const struct net_request
 			start(edge, conn, request, route, params, n);
 			return;
 		}
-		(void)snprintf(allow + len, sizeof allow - len, "%s%s", len ? ", " : "Allow: ",
-			       route->method);
+		(void)snprintf(allow + len, sizeof allow - len, "%s%s",
+		               len ? ", " : "Allow: ", route->method);
 	}
 	if (allow[0]) {
 		(void)strncat(allow, ", OPTIONS\r\n", sizeof allow - strlen(allow) - 1);
@@ -769,7 +772,8 @@ void rest_request(struct edge *edge, struct conn *conn, const struct net_request
 void rest_gone(struct edge *edge, struct conn *conn)
 {
 	gather_gone(edge, conn);
-	LIST_EACH(link, &edge->pings) {
+	LIST_EACH(link, &edge->pings)
+	{
 		struct readiness *readiness = LIST_OWNER(link, struct readiness, link);
 
 		if (readiness->conn == conn)

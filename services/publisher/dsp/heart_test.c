@@ -19,14 +19,16 @@ static float wave(double per_min, double t)
 static struct heart_rate watch(struct heart *heart, double from_s, double end_s, double bpm,
                                double cadence, float share)
 {
+	/* clang-format off */
 	struct heart_window window = {
-		.pulse = {light            },
-		.is_green = { true   },
+		.pulse = { light },
+		.is_green = { true },
 		.channels = 1,
 		.count = COUNT,
-		.axis = {   axes[0], axes[1], axes[2] },
+		.axis = { axes[0], axes[1], axes[2] },
 		.sway = share > 0 ? 0.3f : 0
 	};
+	/* clang-format on */
 	struct heart_rate rate = { 0 };
 
 	for (double end = from_s; end <= end_s; end += HEART_STEP_S) {

@@ -671,7 +671,7 @@ Test(sessions, pages_of_a_list_are_the_whole_list)
 	char model[UUID_TEXT], got[16] = "", *cursor = NULL;
 
 	given_model(&alice, "Watch", 1, model);
-	for (char c = 'a'; c < 'h'; c++) {
+	for (int c = 'a'; c < 'h'; c++) {
 		const char name[2] = { c, 0 };
 		struct device device = { model, name, 0, 1 };
 

@@ -35,6 +35,7 @@ struct conn {
 	int status; /* of the answer, 0: none yet */
 	struct buf headers, body;
 	bool clogged; /* nothing fits any more */
+	bool dropped; /* what was queued */
 };
 
 struct net {
@@ -106,6 +107,16 @@ void net_shared_unref(struct net_shared *shared)
 enum err net_send_shared(struct conn *conn, struct net_shared *shared, size_t max_queued_bytes)
 {
 	return net_send_text(conn, BYTES(shared->text.data, shared->text.len), max_queued_bytes);
+}
+
+size_t net_queued_bytes(const struct conn *conn)
+{
+	return conn->dropped ? 0 : conn->sent.len;
+}
+
+void net_drop_queued(struct conn *conn)
+{
+	conn->dropped = true;
 }
 
 void net_close(struct conn *conn, int code, const char *reason)

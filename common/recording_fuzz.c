@@ -63,8 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (zero == NULL)
 		return 0;
-	err = recording_parse(BYTES(zero + 1, size - meta - 1), BYTES(data, meta), "a.csv", "a.json",
-	                      &fault, &recording);
+	err = recording_parse(BYTES(zero + 1, size - meta - 1), BYTES(data, meta), "a.csv",
+	                      "a.json", &fault, &recording);
 	read_files(BYTES(zero + 1, size - meta - 1), BYTES(data, meta), err);
 	if (err != OK) {
 		MUST(fault.text[0] != '\0');

@@ -69,8 +69,9 @@ static void on_request(void *ctx, struct conn *conn, const struct net_request *r
 
 static void on_drained(void *ctx, struct conn *conn)
 {
-	(void)ctx;
-	if (conn_endpoint(conn) == NET_SUBSCRIBE && conn_user(conn))
+	if (conn_endpoint(conn) == NET_INGEST)
+		ingest_drained(ctx, conn);
+	else if (conn_endpoint(conn) == NET_SUBSCRIBE && conn_user(conn))
 		subscribe_drained(conn_user(conn));
 }
 

@@ -82,6 +82,11 @@ enum err net_send_text(struct conn *conn, struct bytes text, size_t max_queued_b
 	return OK;
 }
 
+size_t net_queued_bytes(const struct conn *conn)
+{
+	return conn->clogged;
+}
+
 enum err net_send_binary(struct conn *conn, struct bytes data, size_t max_queued_bytes)
 {
 	return net_send_text(conn, data, max_queued_bytes);

@@ -486,6 +486,25 @@ Test(grant, ends_when_it_expires)
 	cr_assert(good(0));
 	world.now_us += 1000;
 	cr_assert_not(good(0));
+	cr_assert_eq(user[0].deaths, 0);
+	pass(10);
+	cr_assert_eq(user[0].deaths, 1, "its socket is closed");
+}
+
+Test(grant, that_ends_after_a_long_time_lives_as_long_and_may_be_forgotten_before)
+{
+	give_lease(0);
+	enter(0, "raeh_one");
+	give_verdict(asked("auth"),
+	             (struct fake_key){ .key = 1, .expires_ms = clock_wall_ms() + 100000 });
+	pass(25000);
+	register_anew(0);
+	give_verdict(asked("auth"),
+	             (struct fake_key){ .key = 1, .expires_ms = clock_wall_ms() + 20000 });
+	pass(19900);
+	cr_assert_eq(user[0].deaths, 0);
+	pass(200);
+	cr_assert_eq(user[0].deaths, 1);
 }
 
 Test(grant, lets_the_last_leave_while_auth_is_asked)

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define DEVICE_ID_MAX 128 /* bytes */
+#define INGEST_QUEUE_BYTES 1024 /* of acknowledgements: one waits at most */
 #define ROUTER_MS     8000
 #define SUPERSEDED    "superseded by a newer connection of this device"
 #define AWAY          "a service behind is away: reconnect later"
@@ -32,6 +33,8 @@ struct ingest {
 	int64_t active_ms;              /* boot time of the last frame, or of the pause */
 	bool asking;                    /* the router's answer is under way: keep the memory */
 	bool open, paused;
+	bool acks;                       /* the client asked to hear what is durable */
+	uint64_t acked, acks_told;       /* frames */
 	struct uuid account, model; /* once it is admitted */
 	uint64_t ended_slots[4];    /* a bit a slot whose channel was removed meanwhile */
 	int code;                   /* how it ended, for the router */
@@ -111,10 +114,25 @@ static void on_stream_open(void *ctx)
 	pause_reading(ingest, false);
 }
 
+/* The newest alone: a client that does not read has one waiting, and hears more when it does. */
+static void tell_acked(struct ingest *ingest)
+{
+	char text[40];
+	int len = snprintf(text, sizeof text, "{\"ack\":%llu}", (unsigned long long)ingest->acked);
+
+	if (ingest->acks_told == ingest->acked || net_queued_bytes(ingest->socket.conn) > 0)
+		return;
+	if (net_send_text(ingest->socket.conn, BYTES(text, (size_t)len), INGEST_QUEUE_BYTES) == OK)
+		ingest->acks_told = ingest->acked;
+}
+
 static void on_acked(void *ctx, uint64_t frames)
 {
-	(void)ctx; /* a client that asks for acknowledgements hears them from here */
-	(void)frames;
+	struct ingest *ingest = ctx;
+
+	ingest->acked = frames;
+	if (ingest->acks)
+		tell_acked(ingest);
 }
 
 static void on_room(void *ctx)
@@ -443,10 +461,19 @@ void ingest_slots_ended(struct edge *edge, const struct uuid *account, const str
 	}
 }
 
+void ingest_drained(struct edge *edge, struct conn *conn)
+{
+	struct socket *socket = conn_user(conn);
+
+	(void)edge;
+	if (socket && !socket->over && ingest_of(socket)->acks)
+		tell_acked(ingest_of(socket));
+}
+
 void ingest_open(struct edge *edge, struct conn *conn, const struct net_request *request)
 {
 	struct ingest *ingest = xcalloc(1, sizeof *ingest);
-	char text[DEVICE_ID_MAX + 1] = "";
+	char text[DEVICE_ID_MAX + 1] = "", flag[8];
 
 	ingest->device_err = query_get(request->query, "device_id", text, sizeof text);
 	ingest->device_id = xstrdup(ingest->device_err == OK ? text : "");
@@ -455,6 +482,8 @@ void ingest_open(struct edge *edge, struct conn *conn, const struct net_request 
 	/* Room for the canonical form. */
 	ingest->model_id = xcalloc(1, UUID_TEXT > sizeof text ? UUID_TEXT : sizeof text);
 	(void)snprintf(ingest->model_id, sizeof text, "%s", ingest->model_err == OK ? text : "");
+	ingest->acks = query_get(request->query, "ack", flag, sizeof flag) == OK &&
+	               strcmp(flag, "1") == 0;
 	ingest->paused = true;
 	edge->metrics.sockets_ingest++;
 	net_pause(conn, true);

@@ -20,6 +20,9 @@ void ingest_open(struct edge *edge, struct conn *conn, const struct net_request 
 /* A newer connection of the device took over (router's word). Unknown: nothing. */
 void ingest_superseded(struct edge *edge, const struct uuid *session);
 
+/* From net: what was queued has gone. */
+void ingest_drained(struct edge *edge, struct conn *conn);
+
 /* Modality channels of a device model were removed: a frame on one of these slots is refused
  * (4004) from now on, in sessions that are open or being opened. */
 void ingest_slots_ended(struct edge *edge, const struct uuid *account, const struct uuid *model,

@@ -277,6 +277,68 @@ Test(ingest, refuses_what_is_no_frame_with_the_code_for_it)
 	cr_assert_eq(fake.edge->metrics.frames_total, 0);
 }
 
+Test(ingest, tells_those_who_ask_how_many_frames_are_durable)
+{
+	struct conn *silent = open_session(), *conn;
+
+	send_frame(silent, 1);
+	turn();
+	publisher_takes(0);
+	cr_assert_eq(silent->messages, 1);
+	conn = client_open(NET_INGEST, DEVICE "&ack=1");
+	if (asked("auth"))
+		key_is_good();
+	router_opens();
+	turn();
+	publisher_takes(0);
+	cr_assert_eq(conn->messages, 1, "the handshake alone: there is no frame yet");
+	send_frame(conn, 1);
+	send_frame(conn, 2);
+	turn();
+	publisher_takes(0);
+	cr_assert(has_sent(conn, "{\"ack\":2}\n"));
+	conn->clogged = true;
+	send_frame(conn, 3);
+	turn();
+	publisher_takes(0);
+	send_frame(conn, 4);
+	turn();
+	publisher_takes(0);
+	cr_assert_eq(conn->messages, 2);
+	cr_assert_not(conn->closing, "who does not read its acknowledgements is let be");
+	conn->clogged = false;
+	edge_net_events.on_drained(fake.edge, conn);
+	cr_assert_eq(conn->messages, 3, "the newest alone");
+	cr_assert(has_sent(conn, "{\"ack\":4}\n"));
+	edge_net_events.on_drained(fake.edge, conn);
+	cr_assert_eq(conn->messages, 3);
+}
+
+Test(ingest, refuses_frames_on_a_slot_whose_channel_was_removed)
+{
+	struct conn *conn = open_session();
+	Events__RouterBroadcast broadcast = EVENTS__ROUTER_BROADCAST__INIT;
+	Events__SlotsEnded ended = EVENTS__SLOTS_ENDED__INIT;
+	struct uuid account = id_of(900), other = id_of(901), model;
+	uint32_t slots[] = { 7, 0, 100000 };
+
+	cr_assert(uuid_parse(MODEL_ID, &model));
+	ended.account = wire_bytes_of(&other);
+	ended.model = wire_bytes_of(&model);
+	ended.slots = slots;
+	ended.n_slots = 3;
+	broadcast.slots_ended = &ended;
+	world_publish("router.events", &broadcast.base);
+	send_frame(conn, 1);
+	cr_assert_not(conn->closing, "the model of another account");
+	ended.account = wire_bytes_of(&account);
+	world_publish("router.events", &broadcast.base);
+	cr_assert_not(conn->closing, "not before it sends one");
+	send_frame(conn, 2);
+	cr_assert_eq(conn->code, 4004);
+	cr_assert(strstr(conn->reason, "removed") != NULL);
+}
+
 Test(ingest, is_closed_with_4029_over_the_rate_of_its_key)
 {
 	struct conn *conn = client_open(NET_INGEST, DEVICE);

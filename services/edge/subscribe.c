@@ -2,6 +2,7 @@
 
 #include "common/principal.h"
 #include "common/wire.h"
+#include "services/edge/filter.h"
 #include "services/edge/socket.h"
 
 #include <string.h>
@@ -12,6 +13,9 @@
 
 struct subscription {
 	struct socket socket;
+	struct filter filter;
+	bool is_bad; /* the query; told to those who may subscribe */
+	char why[FILTER_WHY];
 	struct feed_subscriber feed;
 	bool slow; /* it has left the feed, and is told so as soon as it reads */
 };
@@ -19,12 +23,6 @@ struct subscription {
 static struct subscription *of_feed(struct feed_subscriber *feed)
 {
 	return (struct subscription *)((char *)feed - offsetof(struct subscription, feed));
-}
-
-/* The contract's types; others only for those who ask. */
-static bool is_core_type(const char *type)
-{
-	return strcmp(type, "hr") == 0 || strcmp(type, "rr") == 0 || strcmp(type, "spo2") == 0;
 }
 
 static void on_tell_timeout(void *ctx)
@@ -57,7 +55,7 @@ static void on_insight(struct feed_subscriber *feed, const Publisher__Insight *i
 	struct subscription *subscription = of_feed(feed);
 	const Raeh__Principal *principal = grant_principal(&subscription->socket.user);
 
-	if (!principal || !is_core_type(insight->type))
+	if (!principal || !filter_passes(&subscription->filter, insight))
 		return;
 	if (principal->device_id && strcmp(principal->device_id, insight->device_id) != 0)
 		return;
@@ -84,6 +82,10 @@ static void admitted(struct socket *socket)
 
 	if (!socket_has_scope(socket, SCOPE_SUBSCRIBE))
 		return;
+	if (subscription->is_bad) {
+		socket_end(socket, 4004, subscription->why);
+		return;
+	}
 	MUST(wire_id(principal->account, &subscription->feed.account));
 	subscription->feed.on_insight = on_insight;
 	subscription->feed.on_ready = on_ready;
@@ -110,6 +112,7 @@ static void ended(struct socket *socket, int code, const char *reason)
 
 static void free_subscription(struct socket *socket)
 {
+	filter_done(&((struct subscription *)socket)->filter);
 	mem_free(socket);
 }
 
@@ -129,6 +132,8 @@ void subscribe_open(struct edge *edge, struct conn *conn, const struct net_reque
 {
 	struct subscription *subscription = xcalloc(1, sizeof *subscription);
 
+	subscription->is_bad =
+	        !filter_read(&subscription->filter, request->query, subscription->why);
 	edge->metrics.sockets_subscribe++;
 	net_bound_kernel_buffer(conn, SUBSCRIBE_KERNEL_BYTES);
 	timer_set(edge->loop, &subscription->socket.timer, OPEN_MS, on_open_timeout,

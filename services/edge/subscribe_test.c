@@ -94,6 +94,24 @@ Test(subscribe, tells_the_types_of_the_contract_alone)
 	cr_assert_eq(conn->messages, 3);
 }
 
+Test(subscribe, tells_what_its_query_asks_for)
+{
+	struct conn *motion = client_open(NET_SUBSCRIBE, QUERY "&type=motion&device_id=watch");
+	struct conn *bad;
+
+	verdict((struct fake_key){ .key = 1, .notice = 4 });
+	publish(1, "motion", "watch");
+	cr_assert_eq(motion->messages, 2);
+	publish(2, "motion", "other");
+	publish(3, "hr", "watch");
+	cr_assert_eq(motion->messages, 2);
+	bad = client_open(NET_SUBSCRIBE, QUERY "&type=pulse");
+	cr_assert_eq(bad->code, 4004);
+	cr_assert(strstr(bad->reason, "type: expected") != NULL);
+	bad = client_open(NET_SUBSCRIBE, "type=pulse");
+	cr_assert_eq(bad->code, 4001, "the key comes first");
+}
+
 Test(subscribe, is_refused_with_4001_without_the_scope)
 {
 	struct conn *conn = subscribed((struct fake_key){ .scopes = SCOPE_INGEST });

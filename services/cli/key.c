@@ -52,7 +52,7 @@ int key_create_run(const struct command *self, int argc, char **argv)
 	const struct config_item items[] = {
 		{ "account", CONFIG_TEXT, &account, NULL, 0, 0, "id or e-mail of the account" },
 		{ "label", CONFIG_TEXT, &label, NULL, 0, 0, "what people call it" },
-		{ "scopes", CONFIG_TEXT, &scopes, "", 0, 0,
+		{ "scopes", CONFIG_TEXT, &scopes, NULL, 0, 0,
 		  "what it may do: ingest, subscribe, read, write (the default, write not with "
 		  "--device-id), keys" },
 		{ "device-id", CONFIG_TEXT, &device, NULL, 0, 0, "it speaks as this device only" },
@@ -71,10 +71,10 @@ int key_create_run(const struct command *self, int argc, char **argv)
 	if (!account || !label)
 		return cli_misused(self, "%s: expected a value, got nothing",
 		                   account ? "--label" : "--account");
-	list = xstrdup(scopes);
+	list = scopes ? xstrdup(scopes) : NULL;
 	mint.label = (char *)label;
 	mint.scopes = scope;
-	mint.n_scopes = list[0] ? split(list, scope) : 0; /* none: auth's default */
+	mint.n_scopes = list ? split(list, scope) : 0; /* none: auth's default */
 	mint.device_id = (char *)device;
 	request.account = (char *)account;
 	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_MINT_KEY;

@@ -82,11 +82,6 @@ enum err net_send_text(struct conn *conn, struct bytes text, size_t max_queued_b
 	return OK;
 }
 
-size_t net_queued_bytes(const struct conn *conn)
-{
-	return conn->clogged;
-}
-
 enum err net_send_binary(struct conn *conn, struct bytes data, size_t max_queued_bytes)
 {
 	return net_send_text(conn, data, max_queued_bytes);
@@ -116,7 +111,7 @@ enum err net_send_shared(struct conn *conn, struct net_shared *shared, size_t ma
 
 size_t net_queued_bytes(const struct conn *conn)
 {
-	return conn->dropped ? 0 : conn->sent.len;
+	return conn->dropped || !conn->clogged ? 0 : conn->sent.len;
 }
 
 void net_drop_queued(struct conn *conn)

@@ -247,7 +247,14 @@ static enum err load(struct auth *auth)
 
 static enum err serve(struct auth *auth)
 {
-	enum err err = bus_serve(auth->bus, "auth.lease", 0, on_lease_call, auth);
+	/* Says nothing, but makes the channel: edges subscribe to it before the first revoke. */
+	Auth__Notices none = AUTH__NOTICES__INIT;
+	struct buf buf = { 0 };
+	enum err err = bus_publish(auth->bus, "auth.notices", wire_pack(&buf, &none.base));
+
+	buf_free(&buf);
+	if (err == OK)
+		err = bus_serve(auth->bus, "auth.lease", 0, on_lease_call, auth);
 
 	if (err == OK)
 		err = bus_serve(auth->bus, "auth", 1, on_auth_call, auth);

@@ -200,6 +200,8 @@ static enum err fake_publish(struct bus *bus, const char *name, struct bytes eve
 {
 	(void)bus;
 	cr_assert_str_eq(name, "auth.notices");
+	if (event.len == 0)
+		return OK; /* no notice: it makes the channel */
 	fx.broadcast.len = 0;
 	buf_append(&fx.broadcast, event.data, event.len);
 	fx.broadcasts++;

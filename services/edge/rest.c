@@ -42,6 +42,7 @@ struct rest {
 	char *fault_detail;        /* only to those who may give it */
 	bool ends_itself;          /* a key revokes itself: its receipt is told all the same */
 	bool is_cut;               /* a publisher has more insights than it gave */
+	bool answered;             /* the answer is queued, not all out     */
 	unsigned pending;          /* answers under way: keep the memory */
 	struct asked *asked;       /* one a service                      */
 	unsigned n_replies;
@@ -166,14 +167,25 @@ static char *next_page(struct rest *rest, const Publisher__InsightList *insights
 	                 pages ? "after" : "cursor", cursor);
 }
 
+/* The answer is queued. Until its last byte is out the key must live: net says when the
+ * request has ended (rest_gone). */
+static void hand_over(struct rest *rest)
+{
+	for (unsigned i = 0; i < rest->n_replies; i++)
+		wire_free(rest->replies[i]);
+	rest->n_replies = 0;
+	buf_free(&rest->pages);
+	timer_stop(rest->edge->loop, &rest->timer);
+	rest->answered = true;
+}
+
 static void answer(struct rest *rest, ProtobufCMessage *result)
 {
 	bool insights = result->descriptor == &publisher__insight_list__descriptor;
-	struct conn *conn = TAKE(rest->conn);
+	struct conn *conn = rest->conn;
 	char *json, *link;
 
 	rest->edge->metrics.requests_total++;
-	conn_set_user(conn, NULL);
 	if (rest->route->status == 204) {
 		net_respond(conn, 204, HTTP_HEADERS, BYTES("", 0));
 	} else {
@@ -184,7 +196,7 @@ static void answer(struct rest *rest, ProtobufCMessage *result)
 		sodium_memzero(json, strlen(json)); /* a new key is told once */
 		mem_free(json);
 	}
-	finish(rest);
+	hand_over(rest);
 }
 
 /* ---- answers of the services ---- */
@@ -250,15 +262,14 @@ static void append_page(struct buf *pages, const ProtobufCMessage *list)
 
 static void answer_pages(struct rest *rest, const Publisher__InsightList *last)
 {
-	struct conn *conn = TAKE(rest->conn);
+	struct conn *conn = rest->conn;
 	char *link = next_page(rest, last);
 
 	rest->edge->metrics.requests_total++;
-	conn_set_user(conn, NULL);
 	buf_append(&rest->pages, "]", 2); /* with its zero */
 	json_respond(conn, rest->route->status, (const char *)rest->pages.data, link);
 	mem_free(link);
-	finish(rest);
+	hand_over(rest);
 }
 
 /* A page of the session's insights has come: the next, or the answer. */
@@ -458,7 +469,9 @@ static void on_dead(struct grant_user *user, const char *why)
 {
 	struct rest *rest = rest_of(user);
 
-	if (rest->conn && !rest->ends_itself)
+	if (rest->conn && rest->answered)
+		net_close_now(rest->conn, 1006, why); /* what was not yet out stays in */
+	else if (rest->conn && !rest->ends_itself)
 		refuse(rest, 401, why, "");
 }
 
@@ -782,6 +795,7 @@ void rest_gone(struct edge *edge, struct conn *conn)
 	if (conn_user(conn)) {
 		struct rest *rest = conn_user(conn);
 
+		conn_set_user(conn, NULL);
 		rest->conn = NULL;
 		finish(rest);
 	}

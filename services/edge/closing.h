@@ -9,8 +9,11 @@
 
 #include "services/edge/edge.h"
 
+#define CLOSINGS_MOST   65536 /* more are left to the router's reconciliation */
+#define CLOSINGS_IN_AIR 64
+
 void closing_start(struct edge *edge, const struct uuid *account, const struct uuid *session,
-                   int code, const char *reason);
+                   const Publisher__Closing *how);
 size_t closing_count(const struct edge *edge);
 size_t closing_sessions(struct edge *edge, struct uuid *ret, size_t most);
 void closing_free_all(struct edge *edge);

@@ -195,6 +195,7 @@ static void refresh_gauges(struct edge *edge)
 	m->uplink_resent_total = up->resent;
 	m->insights_total = feed->insights;
 	m->feed_holes_total = feed->holes;
+	m->closings_waiting = closing_count(edge);
 	m->lease_held = lease_held(edge->lease);
 	m->notices_applied = lease_applied(edge->lease);
 	if (edge->net) {

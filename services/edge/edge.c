@@ -141,7 +141,7 @@ static void on_revived(void *ctx)
 static void on_finished(void *ctx, const struct uuid *account, const struct uuid *session,
                         const Publisher__Closing *closing)
 {
-	closing_start(ctx, account, session, (int)closing->close_code, closing->close_reason);
+	closing_start(ctx, account, session, closing);
 }
 
 /* ---- housekeeping ---- */

@@ -43,6 +43,8 @@
 	M(COUNTER, requests_total, "REST requests answered")                                       \
 	M(COUNTER, refused_total, "sockets and requests refused for their key")                    \
 	M(COUNTER, revoked_sockets_total, "open sockets closed because their key died")            \
+	M(GAUGE, closings_waiting, "closed sessions that the router is not yet told of")           \
+	M(COUNTER, closings_dropped_total, "of these, left to the router's reconciliation")        \
 	M(GAUGE, lease_held, "1 while this edge may move bytes")                                   \
 	M(GAUGE, notices_applied, "newest notice in force here")                                   \
 	M(GAUGE, net_websockets, "WebSockets, closing ones too")                                   \
@@ -78,6 +80,8 @@ struct edge {
 	struct edge_metrics metrics;
 	struct list sockets;    /* struct socket: open, not told to close */
 	struct list closings;   /* sessions that the router must still be told of */
+	size_t n_closings, closings_in_air;
+	struct timer closings_retry;
 	struct list requests;   /* struct rest: REST requests under way           */
 	struct list pings;      /* struct readiness: /readyz under way            */
 	struct list gatherings; /* struct gathering: /metrics under way         */

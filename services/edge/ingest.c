@@ -195,8 +195,12 @@ static void ingest_release(struct ingest *ingest)
 /* The socket ended while the router was asked: whatever it opened must close again. */
 static void close_unopened(struct ingest *ingest)
 {
-	closing_start(ingest->socket.edge, &ingest->account, &ingest->session, ingest->code,
-	              ingest->reason);
+	Publisher__Closing how = PUBLISHER__CLOSING__INIT;
+
+	how.close_code = (uint32_t)ingest->code;
+	how.close_reason = ingest->reason;
+	how.ended_at = clock_wall_ms();
+	closing_start(ingest->socket.edge, &ingest->account, &ingest->session, &how);
 }
 
 /* reply: NULL when none came that can be read. */

@@ -135,7 +135,7 @@ static void fence_superseded(struct items *items, const struct session_name *by,
 
 	closing.close_code = 4009;
 	closing.close_reason = (char *)SUPERSEDED;
-	closing.ended_at = clock_wall_ms();
+	closing.ended_at = opening->started_at; /* as the directory has it */
 	for (size_t i = 0; i < opening->n_supersedes; i++) {
 		struct session_name old = *by;
 		enum err err;

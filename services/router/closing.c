@@ -115,8 +115,10 @@ static void on_reply(void *ctx, enum err err, struct bytes reply)
 			        clock_boot_ms() + CLOSING_PAUSE_MS;
 	} else {
 		router->metrics.orphans_closed_total++;
-		sessions_close(router, &closing->account, &closing->session, closing->code,
-		               closing->reason, NULL, NULL);
+		sessions_close(router, &closing->account, &closing->session,
+		               &(struct session_end){ closing->code, closing->reason,
+		                                      closing->ended_at },
+		               NULL, NULL);
 	}
 }
 
@@ -136,7 +138,7 @@ static void ask(struct closings *closings, const struct closing *closing)
 	closings->in_air++;
 	how.close_code = closing->code;
 	how.close_reason = (char *)closing->reason;
-	how.ended_at = clock_wall_ms();
+	how.ended_at = flight->closing.ended_at = clock_wall_ms();
 	orphan.account = wire_bytes_of(&closing->account);
 	orphan.session = wire_bytes_of(&closing->session);
 	orphan.partition = closing->partition;

@@ -27,6 +27,7 @@ struct closing {
 	unsigned partition;
 	uint32_t code;
 	const char *reason; /* static */
+	int64_t ended_at;   /* wall ms; set when it is asked */
 };
 
 struct closings *closings_new(struct router *router);

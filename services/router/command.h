@@ -48,6 +48,7 @@ struct command {
 	struct uuid model;              /* opening a session: its model */
 	uint64_t first_id;              /* changing a model: of the channels that it adds */
 	uint32_t close_code;            /* closing a session */
+	int64_t ended_at;               /* … wall ms */
 	bool was_open;                  /* a close: it ends an open session */
 	char close_reason[128];
 	Events__RouterEvent *event; /* what was appended, for done() */

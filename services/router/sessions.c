@@ -1,5 +1,6 @@
 #include "services/router/sessions.h"
 
+#include "common/clock.h"
 #include "services/router/view.h"
 
 #include <string.h>
@@ -36,6 +37,8 @@ static void run_close(struct router *router, struct command *command)
 		closed.id = wire_bytes_of(&command->id);
 		closed.close_code = command->close_code;
 		closed.close_reason = command->close_reason;
+		closed.has_ended_at = 1;
+		closed.ended_at = command->ended_at;
 		event.event_case = EVENTS__ROUTER_EVENT__EVENT_SESSION_CLOSED;
 		event.session_closed = &closed;
 		command_append(command, &event);
@@ -73,7 +76,7 @@ static void answer_unclosed(struct router *router, struct bus_call *call,
 }
 
 void sessions_close(struct router *router, const struct uuid *account, const struct uuid *session,
-                    uint32_t code, const char *reason, struct bus_call *call,
+                    const struct session_end *end, struct bus_call *call,
                     Router__RouterRequest *request)
 {
 	struct command *command;
@@ -92,8 +95,9 @@ void sessions_close(struct router *router, const struct uuid *account, const str
 	command = command_new(&close_ops, call, request);
 	command->account = *account;
 	command->id = *session;
-	command->close_code = code;
-	memcpy(command->close_reason, reason, (size_t)text_cut(reason, CLOSE_REASON_MAX));
+	command->close_code = end->code;
+	command->ended_at = end->ended_at;
+	memcpy(command->close_reason, end->reason, (size_t)text_cut(end->reason, CLOSE_REASON_MAX));
 	command_start(router, command, gate);
 }
 
@@ -105,8 +109,12 @@ void on_close_session(struct router *router, const struct asker *asker, struct b
 
 	(void)asker;
 	if (wire_id(close->account, &account) && wire_id(close->session, &session)) {
-		sessions_close(router, &account, &session, close->close_code, close->close_reason,
-		               call, request);
+		const struct session_end end = {
+			close->close_code, close->close_reason,
+			close->has_ended_at ? close->ended_at : clock_wall_ms()
+		};
+
+		sessions_close(router, &account, &session, &end, call, request);
 		return;
 	}
 	answer_error(router, call, 400, 0, "account, session: expected 16 bytes, got %zu, %zu",

@@ -24,10 +24,17 @@ struct gate_key sessions_gate(const struct uuid *account, const struct uuid *mod
 /* True while the opening of a session with this model is not committed. */
 bool sessions_opening(struct router *router, const struct uuid *account, const struct uuid *model);
 
-/* Closes a session in the directory; nothing when it is closed or unknown. call may be NULL:
+/* How a session ended. */
+struct session_end {
+	uint32_t code;
+	const char *reason;
+	int64_t ended_at; /* wall ms */
+};
+
+/* Closes a session in the directory; nothing when it is settled or unknown. call may be NULL:
  * nobody waits. Takes call and request. */
 void sessions_close(struct router *router, const struct uuid *account, const struct uuid *session,
-                    uint32_t code, const char *reason, struct bus_call *call,
+                    const struct session_end *end, struct bus_call *call,
                     Router__RouterRequest *request);
 
 #endif

@@ -120,6 +120,7 @@ struct end {
 	uint32_t code;
 	const char *reason;
 	bool settled;
+	int64_t at_ms; /* wall */
 };
 
 /* Whoever was first has closed it. */
@@ -139,7 +140,7 @@ static void close_session(const struct change *change, ProtobufCBinaryData sessi
 		leave_open(change, &id);
 		row->session->status = closed;
 		row->session->has_ended_at = 1;
-		row->session->ended_at = change->at_ms;
+		row->session->ended_at = end->at_ms;
 		row->has_close_code = 1;
 		row->close_code = end->code;
 		row->close_reason = (char *)end->reason;
@@ -171,7 +172,8 @@ static void on_session_opened(const struct change *change, const Events__Session
 	struct uuid id = id_in(row->id), model = id_of(row->session->device_model_id);
 	struct key by_device = row_device_sessions_key(&change->account, row->session->device_id);
 	const struct bytes nothing = BYTES("", 0);
-	const struct end superseded = { VIEW_SUPERSEDED, VIEW_SUPERSEDED_REASON, false };
+	const struct end superseded = { VIEW_SUPERSEDED, VIEW_SUPERSEDED_REASON, false,
+		                        row->session->started_at };
 
 	for (size_t i = 0; i < row->n_supersedes; i++)
 		close_session(change, row->supersedes[i], &superseded);
@@ -206,7 +208,9 @@ void view_apply(struct store *store, const Events__RouterEvent *event, struct st
 		break;
 	case EVENTS__ROUTER_EVENT__EVENT_SESSION_CLOSED:
 		close_session(&change, closed->id,
-		              &(struct end){ closed->close_code, closed->close_reason, true });
+		              &(struct end){ closed->close_code, closed->close_reason, true,
+		                            closed->has_ended_at ? closed->ended_at
+		                                                 : event->at_ms });
 		break;
 	default: /* an event of a later version: what it means is not known here */
 		log_warn("event-unknown", "case=%d", (int)event->event_case);

@@ -101,3 +101,27 @@ async def test_a_device_of_another_model_or_account_is_another_device(stack, key
         assert is_open(socket)
         await socket.send(frame(0, 1, [1] * 20))
         await socket.close()
+
+
+async def test_a_session_has_one_end_wherever_it_is_read(stack, key, model):
+    """Racing connections of one device, and one that ends by itself: list and detail agree."""
+    sockets = await asyncio.gather(*[ingest(stack, key, model, "race") for _ in range(8)],
+                                   return_exceptions=True)
+    for socket in sockets:
+        if not isinstance(socket, BaseException):
+            await socket.close()
+
+    def settled():
+        with rest(stack, key) as http:
+            rows = [row for row in http.get("/v1/sessions?limit=200").json()
+                    if row["device_id"] == "race"]
+            return rows and all(row["status"] == "closed" for row in rows) and rows
+
+    rows = until("every session of the race closed", settled)
+    with rest(stack, key) as http:
+        differing = []
+        for row in rows:
+            detail = http.get(f"/v1/sessions/{row['id']}")
+            if detail.status_code == 200 and detail.json()["ended_at"] != row["ended_at"]:
+                differing.append((row, detail.json()))
+    assert not differing

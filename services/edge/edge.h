@@ -78,8 +78,8 @@ struct edge {
 	struct uplinks *uplinks;
 	struct feed *feed;
 	struct edge_metrics metrics;
-	struct list sockets;    /* struct socket: open, not told to close */
-	struct list closings;   /* sessions that the router must still be told of */
+	struct list sockets;  /* struct socket: open, not told to close */
+	struct list closings; /* sessions that the router must still be told of */
 	size_t n_closings, closings_in_air;
 	struct timer closings_retry;
 	struct list requests;   /* struct rest: REST requests under way           */

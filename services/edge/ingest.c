@@ -16,11 +16,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEVICE_ID_MAX 128 /* bytes */
+#define DEVICE_ID_MAX      128  /* bytes */
 #define INGEST_QUEUE_BYTES 1024 /* of acknowledgements: one waits at most */
-#define ROUTER_MS     8000
-#define SUPERSEDED    "superseded by a newer connection of this device"
-#define AWAY          "a service behind is away: reconnect later"
+#define ROUTER_MS          8000
+#define SUPERSEDED         "superseded by a newer connection of this device"
+#define AWAY               "a service behind is away: reconnect later"
 
 struct ingest {
 	struct socket socket;
@@ -33,8 +33,8 @@ struct ingest {
 	int64_t active_ms;              /* boot time of the last frame, or of the pause */
 	bool asking;                    /* the router's answer is under way: keep the memory */
 	bool open, paused;
-	bool acks;                       /* the client asked to hear what is durable */
-	uint64_t acked, acks_told;       /* frames */
+	bool acks;                  /* the client asked to hear what is durable */
+	uint64_t acked, acks_told;  /* frames */
 	struct uuid account, model; /* once it is admitted */
 	uint64_t ended_slots[4];    /* a bit a slot whose channel was removed meanwhile */
 	int code;                   /* how it ended, for the router */
@@ -486,8 +486,8 @@ void ingest_open(struct edge *edge, struct conn *conn, const struct net_request 
 	/* Room for the canonical form. */
 	ingest->model_id = xcalloc(1, UUID_TEXT > sizeof text ? UUID_TEXT : sizeof text);
 	(void)snprintf(ingest->model_id, sizeof text, "%s", ingest->model_err == OK ? text : "");
-	ingest->acks = query_get(request->query, "ack", flag, sizeof flag) == OK &&
-	               strcmp(flag, "1") == 0;
+	ingest->acks =
+	        query_get(request->query, "ack", flag, sizeof flag) == OK && strcmp(flag, "1") == 0;
 	ingest->paused = true;
 	edge->metrics.sockets_ingest++;
 	net_pause(conn, true);

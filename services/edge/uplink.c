@@ -303,6 +303,9 @@ static void on_taken(struct batch *batch, const Publisher__Taken *taken, size_t 
 	if (taken->has_close_code)
 		refuse(stream, (int)taken->close_code,
 		       taken->close_reason ? taken->close_reason : "");
+	if (taken->has_ended_at && stream->closing)
+		stream->closing->ended_at =
+		        taken->ended_at; /* the router is told what stands there */
 	if (is_hopeless(stream, taken)) {
 		give_up(stream);
 		return;

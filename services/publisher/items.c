@@ -237,11 +237,15 @@ static void take_new(struct items *items, struct session *session,
 	settle(items, session);
 }
 
-/* What a socket of a session that another has closed must hear. */
-static void say_fenced(struct entry *entry)
+/* When the session ended here; and what its socket must hear when another has closed it. */
+static void say_ended(struct entry *entry)
 {
 	struct session *session = entry->session;
 
+	if (session && session->closed) {
+		entry->taken.has_ended_at = 1;
+		entry->taken.ended_at = session->ended_at;
+	}
 	if (session && session->fenced)
 		refuse(entry, session->close_code == 4009 ? 4009 : 1013, session->close_reason);
 }
@@ -321,7 +325,7 @@ static void say_next(struct entry *entries, size_t n, bool written)
 		if (session)
 			entries[i].taken.next = written ? session->next : session->written_next;
 		if (written)
-			say_fenced(&entries[i]);
+			say_ended(&entries[i]);
 	}
 }
 

@@ -115,10 +115,10 @@ static void on_reply(void *ctx, enum err err, struct bytes reply)
 			        clock_boot_ms() + CLOSING_PAUSE_MS;
 	} else {
 		router->metrics.orphans_closed_total++;
-		sessions_close(router, &closing->account, &closing->session,
-		               &(struct session_end){ closing->code, closing->reason,
-		                                      closing->ended_at },
-		               NULL, NULL);
+		sessions_close(
+		        router, &closing->account, &closing->session,
+		        &(struct session_end){ closing->code, closing->reason, closing->ended_at },
+		        NULL, NULL);
 	}
 }
 

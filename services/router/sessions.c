@@ -109,10 +109,9 @@ void on_close_session(struct router *router, const struct asker *asker, struct b
 
 	(void)asker;
 	if (wire_id(close->account, &account) && wire_id(close->session, &session)) {
-		const struct session_end end = {
-			close->close_code, close->close_reason,
-			close->has_ended_at ? close->ended_at : clock_wall_ms()
-		};
+		const struct session_end end = { close->close_code, close->close_reason,
+			                         close->has_ended_at ? close->ended_at
+			                                             : clock_wall_ms() };
 
 		sessions_close(router, &account, &session, &end, call, request);
 		return;

@@ -145,8 +145,10 @@ static void close_session(const struct change *change, ProtobufCBinaryData sessi
 		row->close_code = end->code;
 		row->close_reason = (char *)end->reason;
 	}
-	if (end->settled)
+	if (end->settled) {
+		row->session->ended_at = end->at_ms; /* as its publisher has it */
 		settle(change, row, &id);
+	}
 	put_row(change, row_key(&change->account, 's', &id), &row->base);
 	row->session->status = open_status;
 	row->close_reason = open_reason;
@@ -207,10 +209,10 @@ void view_apply(struct store *store, const Events__RouterEvent *event, struct st
 		on_session_opened(&change, event->session_opened);
 		break;
 	case EVENTS__ROUTER_EVENT__EVENT_SESSION_CLOSED:
-		close_session(&change, closed->id,
-		              &(struct end){ closed->close_code, closed->close_reason, true,
-		                            closed->has_ended_at ? closed->ended_at
-		                                                 : event->at_ms });
+		close_session(
+		        &change, closed->id,
+		        &(struct end){ closed->close_code, closed->close_reason, true,
+		                       closed->has_ended_at ? closed->ended_at : event->at_ms });
 		break;
 	default: /* an event of a later version: what it means is not known here */
 		log_warn("event-unknown", "case=%d", (int)event->event_case);

@@ -70,6 +70,9 @@ CHECKED enum err bus_publish(struct bus *bus, const char *name, struct bytes eve
 CHECKED enum err bus_subscribe(struct bus *bus, const char *name, int priority, bus_event_fn *fn,
                                void *ctx);
 
+/* Requests of this process that wait for an answer, sent or queued: for metrics. */
+uint64_t bus_unanswered(void);
+
 /* What the last failed call met, in words. Never NULL. */
 const char *bus_why(const struct bus *bus);
 

@@ -69,8 +69,16 @@ struct bus_requests *bus_requests_new(struct loop *loop, bus_send_fn *send, void
 	return requests;
 }
 
+static uint64_t unanswered; /* a metric of the process */
+
+uint64_t bus_unanswered(void)
+{
+	return unanswered;
+}
+
 static void request_free(struct request *request)
 {
+	unanswered--;
 	timer_stop(request->owner->loop, &request->deadline);
 	mem_free(request);
 }
@@ -205,6 +213,7 @@ void bus_requests_add(struct bus_requests *requests, struct bytes body, int64_t 
 	size_t len = fits ? body.len : 0;
 	struct request *request = xcalloc(1, sizeof *request + len);
 
+	unanswered++;
 	request->owner = requests;
 	request->fn = fn;
 	request->ctx = ctx;

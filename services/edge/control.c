@@ -6,6 +6,7 @@
 #include "events.pb-c.h"
 #include "services/edge/closing.h"
 #include "services/edge/ingest.h"
+#include "services/edge/rest.h"
 
 #include <stdio.h>
 
@@ -196,6 +197,8 @@ static void refresh_gauges(struct edge *edge)
 	m->insights_total = feed->insights;
 	m->feed_holes_total = feed->holes;
 	m->closings_waiting = closing_count(edge);
+	m->bus_unanswered = bus_unanswered();
+	m->requests_under_way = rest_count(edge);
 	m->lease_held = lease_held(edge->lease);
 	m->notices_applied = lease_applied(edge->lease);
 	if (edge->net) {

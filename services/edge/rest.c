@@ -801,6 +801,15 @@ void rest_gone(struct edge *edge, struct conn *conn)
 	}
 }
 
+size_t rest_count(struct edge *edge)
+{
+	size_t n = 0;
+
+	LIST_EACH(link, &edge->requests)
+	n++;
+	return n;
+}
+
 void rest_free_all(struct edge *edge)
 {
 	struct list *link;

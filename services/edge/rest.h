@@ -50,6 +50,9 @@ bool rest_path_matches(const char *pattern, const char *path, struct rest_param 
 /* listen_fds[1], when there is one, is the admin address: /metrics, /healthz, /readyz alone. */
 #define REST_ADMIN_LISTENER 1
 
+/* Not answered, or not all out. */
+size_t rest_count(struct edge *edge);
+
 void rest_request(struct edge *edge, struct conn *conn, const struct net_request *request);
 /* The client is gone. */
 void rest_gone(struct edge *edge, struct conn *conn);

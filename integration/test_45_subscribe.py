@@ -130,33 +130,3 @@ async def test_a_key_of_one_device_hears_that_device_alone(stack, key, model):
         session = await stream(stack, key, model, 12, "heard")
         got = await insights(app, 1)
     assert {insight["session_id"] for insight in got} == {session}
-
-
-async def test_an_app_that_reads_nothing_is_closed_and_nobody_waits_for_it(stack, key, model):
-    """Its queue is bounded; another app hears everything meanwhile."""
-    slow = await subscribe(stack, key)
-    assert await receive(slow) == {"status": "subscribed"}
-    slow.transport.pause_reading()
-    async with subscribe(stack, key) as quick:
-        await receive(quick)
-        heard = asyncio.create_task(count(quick))
-        end = time.monotonic() + 90
-        while is_established(slow):
-            await stream(stack, key, model, 600, f"flood-{time.time_ns()}", frame_s=6)
-            assert time.monotonic() < end, "the slow app was never closed"
-        assert not heard.done()  # the other is still there
-        heard.cancel()
-    slow.transport.resume_reading()
-    code, reason = await closed(slow)
-    assert code == 1006 or (code == 1013 and "slow" in reason)
-
-
-async def count(app):
-    while True:
-        await app.recv()
-
-
-def is_established(app):
-    """The kernel's word: nothing is read from the socket."""
-    connection = app.transport.get_extra_info("socket")
-    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1

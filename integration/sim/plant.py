@@ -12,7 +12,7 @@ import glob, os, re, subprocess, sys
 # name, file, text that must be there once, what it becomes, schedules to try, promise expected
 FAULTS = [
     ("no-tombstone", "services/edge/grant.c",
-     "\tremember(grants, &key, notice->number);\n", "", 6000, "P[12]"),
+     "\tremember(grants, &key, notice->number);\n", "", 20000, "P[12]"),
     ("no-lease-check", "services/edge/grant.c",
      "grant->state != GOOD || !lease_held(grants->deps.lease))\n\t\treturn false;",
      "grant->state != GOOD)\n\t\treturn false;", 2000, "P[12]"),

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from client import (closed, closed_session, frame, frames, ingest, insights, make_model, pulse,
+from client import (closed_session, frame, frames, ingest, insights, make_model, pulse,
                     receive, rest, stream, subscribe)
 STACK = {"edges": 2, "publishers": 2}
 FIELDS = {"type", "value", "unit", "ts", "session_id", "device_id", "confidence", "sqi_class",

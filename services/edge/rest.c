@@ -488,15 +488,18 @@ static void note_fault(struct rest *rest, int status, const char *detail)
 	rest->fault_detail = xstrdup(detail);
 }
 
+static bool has_body_method(const char *method)
+{
+	return strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+	       strcmp(method, "PATCH") == 0;
+}
+
 /* Into the command: the path first, so that it wins. A fault is kept until auth has said who
  * asks: authentication comes before everything else. */
 static void read_command(struct rest *rest, const struct net_request *request,
                          const struct rest_param *params, size_t n_params)
 {
 	ProtobufCMessage *command = choose(rest->request, rest->route->command);
-	bool has_body = strcmp(rest->route->method, "POST") == 0 ||
-	                strcmp(rest->route->method, "PUT") == 0 ||
-	                strcmp(rest->route->method, "PATCH") == 0;
 	char why[JSON_WHY];
 	enum err err;
 
@@ -516,8 +519,8 @@ static void read_command(struct rest *rest, const struct net_request *request,
 			return;
 		}
 	}
-	err = has_body ? json_to_message(request->body, command, why)
-	               : json_from_query(request->query, command, why);
+	err = has_body_method(rest->route->method) ? json_to_message(request->body, command, why)
+	                                           : json_from_query(request->query, command, why);
 	if (err != OK)
 		note_fault(rest, 400, why);
 }
@@ -526,12 +529,6 @@ static bool is_json(const char *content_type)
 {
 	return !content_type || (strncasecmp(content_type, "application/json", 16) == 0 &&
 	                         strchr("; \t", content_type[16]));
-}
-
-static bool has_body_method(const char *method)
-{
-	return strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
-	       strcmp(method, "PATCH") == 0;
 }
 
 static bool is_get(const char *method)

@@ -36,16 +36,18 @@
 #define SETTLE_US    60000000 /* then everything must come to rest   */
 #define MUTE_US      12000000 /* a peer that never speaks: knock again */
 #define ADMIN_MS     2000
+#define FIRST_USE_US 8000 /* from a key's first use to its revoke */
+
+struct fleet;
 
 struct sim_key {
+	struct fleet *fleet;
 	char text[48];
 	char id[UUID_TEXT];
 	unsigned account;
 	bool alive, asked;   /* revoke asked */
 	int64_t answered_us; /* INT64_MAX: not revoked */
 };
-
-struct fleet;
 
 /* One connection, kept to the end: the checks look back at it. */
 struct client {
@@ -369,8 +371,22 @@ static void ask_admin(struct errand *errand, Auth__AdminRequest *request)
 }
 
 static void device_connect(struct device *device);
+static void device_knock(struct device *device, struct sim_key *key);
 static void app_connect(struct app *app);
 static void mint(struct fleet *fleet, unsigned account);
+static void revoke_key(void *ctx);
+
+/* A key used for the first time while it dies: its only verdict may come behind the notice. */
+static void use_and_revoke(struct fleet *fleet, struct sim_key *key)
+{
+	struct device *device = &fleet->device[world_random(fleet->world, DEVICES)];
+
+	if (device->account != key->account || !fleet->ready[key->account] || fleet->healing)
+		return;
+	device->client = NULL; /* the one before goes on until it is superseded */
+	device_knock(device, key);
+	world_at(fleet->world, (int64_t)world_random(fleet->world, FIRST_USE_US), revoke_key, key);
+}
 
 static void on_minted(struct errand *errand, const ProtobufCMessage *message)
 {
@@ -379,6 +395,7 @@ static void on_minted(struct errand *errand, const ProtobufCMessage *message)
 	struct sim_key *key = &fleet->keys[fleet->n_keys++];
 
 	MUST(fleet->n_keys < KEYS_MOST);
+	key->fleet = fleet;
 	(void)snprintf(key->text, sizeof key->text, "%s", minted->key);
 	(void)snprintf(key->id, sizeof key->id, "%s", minted->id);
 	key->account = errand->account;
@@ -386,6 +403,8 @@ static void on_minted(struct errand *errand, const ProtobufCMessage *message)
 	key->answered_us = INT64_MAX;
 	fleet->minting[errand->account]--;
 	say(fleet, "minted key %s for account %u", key->id, key->account);
+	if (world_chance(fleet->world, 400))
+		use_and_revoke(fleet, key);
 }
 
 static void ask_mint(struct errand *errand)
@@ -435,12 +454,13 @@ static void ask_revoke(struct errand *errand)
 	ask_admin(errand, &request);
 }
 
-static void revoke_one(struct fleet *fleet)
+static void revoke_key(void *ctx)
 {
-	struct sim_key *key = &fleet->keys[world_random(fleet->world, fleet->n_keys)];
+	struct sim_key *key = ctx;
+	struct fleet *fleet = key->fleet;
 	struct errand *errand;
 
-	if (fleet->n_keys == 0 || !key->alive)
+	if (!key->alive || fleet->ending)
 		return;
 	key->alive = false;
 	key->asked = true;
@@ -449,6 +469,12 @@ static void revoke_one(struct fleet *fleet)
 	errand->key = key;
 	ask_revoke(errand);
 	mint(fleet, key->account);
+}
+
+static void revoke_one(struct fleet *fleet)
+{
+	if (fleet->n_keys > 0)
+		revoke_key(&fleet->keys[world_random(fleet->world, fleet->n_keys)]);
 }
 
 static void on_model(struct errand *errand, const ProtobufCMessage *message)
@@ -692,16 +718,13 @@ static void knock(struct client *client, enum net_endpoint endpoint, const char 
 	client->peer = simnet_connect(edge->net, endpoint, query, events, client);
 }
 
-static void device_connect(struct device *device)
+static void device_knock(struct device *device, struct sim_key *key)
 {
 	static const struct peer_events events = { on_device_text, on_peer_closed };
 	struct fleet *fleet = device->fleet;
-	struct sim_key *key = pick_key(fleet, device->account);
 	char query[256];
 
-	if (fleet->ending || fleet->healing || device->client)
-		return;
-	if (!key || fleet->n_clients == CLIENTS_MOST) {
+	if (fleet->n_clients == CLIENTS_MOST) {
 		world_at(fleet->world, 200000, reconnect_device, device);
 		return;
 	}
@@ -713,6 +736,19 @@ static void device_connect(struct device *device)
 	if (!device->ticking)
 		world_at(fleet->world, 50000, tick, device);
 	device->ticking = true;
+}
+
+static void device_connect(struct device *device)
+{
+	struct fleet *fleet = device->fleet;
+	struct sim_key *key = pick_key(fleet, device->account);
+
+	if (fleet->ending || fleet->healing || device->client)
+		return;
+	if (key)
+		device_knock(device, key);
+	else
+		world_at(fleet->world, 200000, reconnect_device, device);
 }
 
 static void app_connect(struct app *app)

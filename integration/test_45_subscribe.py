@@ -108,7 +108,7 @@ async def test_an_app_hears_the_devices_of_both_edges(stack, key, model):
                                       for n in range(8)))
     for app in apps:
         heard = set()
-        while heard != set(sessions):
+        while not heard >= set(sessions):  # what earlier tests left to be said comes too
             heard.add((await receive(app))["session_id"])
         await app.close()
 

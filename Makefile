@@ -142,7 +142,7 @@ run-unit: $(tests:%.c=$(B)/%)
 node := integration/node/node_modules/.package-lock.json
 integration: $(node)
 	@$(MAKE) --no-print-directory $(parallel) B=build/san SAN=1 all
-	@$(PYTHON) -m pytest integration $(TESTS)
+	@$(PYTHON) integration/run-integration $(TESTS)
 $(node): integration/node/package-lock.json
 	@cd $(<D) && npm ci --no-audit --no-fund && touch node_modules/.package-lock.json
 

@@ -1,5 +1,7 @@
 import asyncio
 import inspect
+import os
+import re
 import sys
 from pathlib import Path
 
@@ -23,6 +25,15 @@ def pytest_pyfunc_call(pyfuncitem):
     seconds = getattr(pyfuncitem.module, "TEST_S", TEST_S)
     asyncio.run(asyncio.wait_for(test(**given), seconds))
     return True
+
+
+def pytest_runtest_logreport(report):
+    """For run-integration: what failed, and whether it may be tried again ("soft")."""
+    path = os.environ.get("RAEH_FAILED")
+    if path and report.failed:
+        hard = re.search("Sanitizer|runtime error|a process reported|deaths of children", report.longreprtext)
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(f"{'hard' if hard else 'soft'} {report.nodeid}\n")
 
 
 @pytest.fixture(scope="module")

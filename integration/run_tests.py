@@ -4,7 +4,8 @@
     run_tests.py unit integration lint
 
 Every target runs even when one before it failed. The last line is "N passed, N failed";
-the exit status is 0 when nothing failed. Output is kept in build/test-<target>.log.
+the exit status is 0 when nothing failed. What a target says of UNSTEADY tests is repeated at the
+end. Output is kept in build/test-<target>.log.
 """
 import os
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 
 CRITERION = re.compile(r"Tested: \D*(\d+).*?Passing: \D*(\d+)", re.S)
 PYTEST = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed)\b")
+NOTED = re.compile(r"UNSTEADY |FAILED |ERROR |failed: ")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -56,7 +58,7 @@ def count(lines, status):
 
 
 def main(targets):
-    began, total, rows = time.monotonic(), Counter(), []
+    began, total, rows, noted = time.monotonic(), Counter(), [], []
     for target in targets:
         print(f"\n==== {target}", flush=True)
         at = time.monotonic()
@@ -64,7 +66,9 @@ def main(targets):
         counts = count(lines, status)
         total += counts
         rows.append((target, time.monotonic() - at, counts))
+        noted += [line for line in lines if NOTED.match(line)]
     print()
+    sys.stdout.writelines(noted)
     for target, seconds, counts in rows:
         print(f"{target:12} {seconds:6.0f} s   "
               f"{counts['passed']} passed, {counts['failed']} failed")

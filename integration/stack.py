@@ -201,7 +201,7 @@ class Stack:
         os.kill(pid, sig)
         return pid
 
-    def wait_restarted(self, name, pid, seconds=15.0):
+    def wait_restarted(self, name, pid, seconds=30.0):
         return until(f"{name} was started again",
                      lambda: self.processes().get(name, pid) != pid and self.processes()[name],
                      seconds)

@@ -373,6 +373,26 @@ void net_respond(struct conn *conn, int status, const char *headers, struct byte
 	(void)body;
 }
 
+void net_stream_start(struct conn *conn, int status, const char *headers)
+{
+	(void)conn; /* likewise */
+	(void)status;
+	(void)headers;
+}
+
+enum err net_stream_write(struct conn *conn, struct bytes data, size_t max_queued_bytes)
+{
+	(void)conn;
+	(void)data;
+	(void)max_queued_bytes;
+	return ERR_CONFLICT;
+}
+
+void net_stream_end(struct conn *conn)
+{
+	(void)conn;
+}
+
 const struct net_counts *net_counts(struct net *net)
 {
 	static const struct net_counts none;

@@ -73,6 +73,8 @@ static void on_drained(void *ctx, struct conn *conn)
 		ingest_drained(ctx, conn);
 	else if (conn_endpoint(conn) == NET_SUBSCRIBE && conn_user(conn))
 		subscribe_drained(conn_user(conn));
+	else if (conn_endpoint(conn) == NET_HTTP)
+		rest_drained(ctx, conn);
 }
 
 static void on_closed(void *ctx, struct conn *conn, int code, const char *reason, bool by_peer)
@@ -91,7 +93,9 @@ static bool may_move(void *ctx, struct conn *conn)
 	const struct edge *edge = ctx;
 	const struct socket *socket = conn_user(conn);
 
-	if (conn_endpoint(conn) == NET_HTTP || !socket || socket->over || !socket->admitted)
+	if (conn_endpoint(conn) == NET_HTTP)
+		return rest_may_move(edge, conn);
+	if (!socket || socket->over || !socket->admitted)
 		return true;
 	return grant_good(edge->grants, &socket->user);
 }

@@ -34,8 +34,9 @@ struct conn {
 	char reason[NET_CLOSE_REASON + 1];
 	int status; /* of the answer, 0: none yet */
 	struct buf headers, body;
-	bool clogged; /* nothing fits any more */
-	bool dropped; /* what was queued */
+	bool streaming; /* the body goes on */
+	bool clogged;   /* nothing fits any more */
+	bool dropped;   /* what was queued */
 };
 
 struct net {
@@ -160,6 +161,31 @@ void net_respond(struct conn *conn, int status, const char *headers, struct byte
 	buf_append(&conn->body, "", 1);
 }
 
+void net_stream_start(struct conn *conn, int status, const char *headers)
+{
+	cr_assert_eq(conn->status, 0, "answered twice");
+	conn->status = status;
+	conn->streaming = true;
+	buf_append(&conn->headers, headers, strlen(headers) + 1);
+}
+
+enum err net_stream_write(struct conn *conn, struct bytes data, size_t max_queued_bytes)
+{
+	(void)max_queued_bytes;
+	if (!conn->streaming)
+		return ERR_CONFLICT;
+	if (conn->clogged)
+		return ERR_LIMIT;
+	buf_append(&conn->body, data.data, data.len);
+	return OK;
+}
+
+void net_stream_end(struct conn *conn)
+{
+	conn->streaming = false;
+	buf_append(&conn->body, "", 1);
+}
+
 const struct net_counts *net_counts(struct net *net)
 {
 	return &net->counts;
@@ -195,7 +221,7 @@ static inline void net_turn_end(void)
 
 		if (conn->closing)
 			report_closed(conn, conn->code, conn->reason, false);
-		else if (conn->status)
+		else if (conn->status && !conn->streaming)
 			report_closed(conn, 1000, "", false);
 	}
 	edge_net_events.on_turn_end(fake.edge);

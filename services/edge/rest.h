@@ -4,6 +4,13 @@
  * One row a route (rest_routes.c): method, path, scope, service, command, result, status.
  * Nothing here knows a command's fields: the JSON, the query and the path go into the
  * protobuf message by its descriptor, and the service that owns the command judges them.
+ *
+ *     rest.c          the way of a request: key, scope, body, command, service, answer
+ *     rest_reply.c    services asked, their answers told
+ *     rest_list.c     lists made of pages or of several publishers, their Link
+ *     rest_stream.c   chunked answers
+ *     rest_open.c     what needs no key: /, /healthz, /readyz, OPTIONS
+ *     rest_handler.h  for handlers of the edge's own (a row with `here`)
  */
 #ifndef EDGE_REST_H
 #define EDGE_REST_H
@@ -21,16 +28,23 @@ enum rest_service {
 	REST_PUBLISHER,       /* of the session whose id is in the path            */
 	REST_PUBLISHER_PAGES, /* the same, page after page: the list is whole      */
 	REST_PUBLISHERS,      /* every one: their lists become one                 */
+	REST_HERE,            /* none: `here` answers, and there is no command     */
 };
+
+struct rest;
 
 struct rest_route {
 	const char *method, *path; /* "/v1/sessions/{id}/insights"           */
-	uint32_t scope;            /* one bit of enum scope                  */
-	enum rest_service service;
-	const char *command; /* field of the service's request `oneof` */
-	const char *result;  /* field of its reply `oneof`             */
-	int status;          /* of success; 204: no body               */
-	int64_t deadline_ms; /* 0: REST_SERVICE_MS                     */
+	uint32_t scope;            /* one bit of enum scope; 0: no key is asked for */
+	enum rest_service service; /* whose request `oneof` has the command  */
+	const char *command;       /* field of that `oneof`                  */
+	const char *result;        /* field of its reply `oneof`             */
+	int status;                /* of success; 204: no body               */
+	const char *about;         /* a sentence for /openapi.json: every row has one */
+	int64_t deadline_ms;       /* 0: REST_SERVICE_MS                     */
+	/* Set: called once the key is admitted and the command is filled in, principal and all,
+	 * instead of asking the service. It answers, now or later: rest_handler.h. */
+	void (*here)(struct rest *rest);
 };
 
 extern const struct rest_route rest_routes[];
@@ -53,7 +67,10 @@ bool rest_path_matches(const char *pattern, const char *path, struct rest_param 
 /* Not answered, or not all out. */
 size_t rest_count(struct edge *edge);
 
+/* From net. */
 void rest_request(struct edge *edge, struct conn *conn, const struct net_request *request);
+void rest_drained(struct edge *edge, struct conn *conn);
+bool rest_may_move(const struct edge *edge, const struct conn *conn);
 /* The client is gone. */
 void rest_gone(struct edge *edge, struct conn *conn);
 void rest_free_all(struct edge *edge);

@@ -139,15 +139,27 @@ Test(rest, names_every_service_s_command_in_its_table)
 	}
 }
 
+Test(rest, has_a_sentence_about_every_row_of_its_table)
+{
+	for (size_t i = 0; i < rest_route_count; i++) {
+		const struct rest_route *route = &rest_routes[i];
+		size_t len = route->about ? strlen(route->about) : 0;
+
+		cr_assert(len > 10 && route->about[len - 1] == '.', "%s %s", route->method,
+		          route->path);
+	}
+}
+
 Test(rest, says_405_with_the_methods_that_a_path_has)
 {
 	struct conn *conn = send_method("POST", "/v1/device-models/x");
 
 	assert_answer(conn, 405, "not for this path");
-	cr_assert(has_header(conn, "Allow: GET, PUT, DELETE, OPTIONS\r\n"), "%s",
+	cr_assert(has_header(conn, "Allow: GET, HEAD, PUT, DELETE, OPTIONS\r\n"), "%s",
 	          conn->headers.data);
 	conn = send_method("DELETE", "/v1/device-models");
-	cr_assert(has_header(conn, "Allow: POST, GET, OPTIONS\r\n"), "%s", conn->headers.data);
+	cr_assert(has_header(conn, "Allow: POST, GET, HEAD, OPTIONS\r\n"), "%s",
+	          conn->headers.data);
 	conn = send_method("POST", "/healthz");
 	assert_answer(conn, 405, "expected GET");
 	cr_assert(has_header(conn, "Allow: GET, HEAD, OPTIONS\r\n"));

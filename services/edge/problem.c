@@ -15,17 +15,25 @@ static const char *title_of(int status)
 		int status;
 		const char *title;
 	} titles[] = {
-		{400,  "Bad Request"           },
-		{ 401, "Unauthorized"          },
-		{ 403, "Forbidden"             },
-		{ 404, "Not Found"             },
-		{ 405, "Method Not Allowed"    },
-		{ 409, "Conflict"              },
-		{ 411, "Length Required"       },
-		{ 413, "Content Too Large"     },
-		{ 415, "Unsupported Media Type"},
-		{ 429, "Too Many Requests"     },
-		{ 503, "Service Unavailable"   },
+		{400,  "Bad Request"                    },
+		{ 401, "Unauthorized"                   },
+		{ 403, "Forbidden"                      },
+		{ 404, "Not Found"                      },
+		{ 405, "Method Not Allowed"             },
+		{ 406, "Not Acceptable"                 },
+		{ 408, "Request Timeout"                },
+		{ 409, "Conflict"                       },
+		{ 410, "Gone"                           },
+		{ 411, "Length Required"                },
+		{ 413, "Content Too Large"              },
+		{ 415, "Unsupported Media Type"         },
+		{ 422, "Unprocessable Content"          },
+		{ 426, "Upgrade Required"               },
+		{ 429, "Too Many Requests"              },
+		{ 431, "Request Header Fields Too Large"},
+		{ 501, "Not Implemented"                },
+		{ 503, "Service Unavailable"            },
+		{ 505, "HTTP Version Not Supported"     },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(titles); i++)

@@ -9,7 +9,8 @@
 /* Headers every answer carries, each ended by \r\n. */
 #define HTTP_HEADERS                                                                               \
 	"Access-Control-Allow-Origin: *\r\n"                                                       \
-	"Access-Control-Expose-Headers: Link, Retry-After, Location\r\n"                           \
+	"Access-Control-Expose-Headers: Link, ETag, Location, Retry-After, RateLimit-Limit, "      \
+	"RateLimit-Remaining, RateLimit-Reset, WWW-Authenticate\r\n"                               \
 	"Cache-Control: no-store\r\n"                                                              \
 	"Referrer-Policy: no-referrer\r\n"                                                         \
 	"X-Content-Type-Options: nosniff\r\n"

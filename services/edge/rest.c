@@ -5,6 +5,7 @@
 #include "common/wire.h"
 #include "services/edge/credential.h"
 #include "services/edge/gather.h"
+#include "services/edge/gzip.h"
 #include "services/edge/problem.h"
 
 #include <sodium.h>
@@ -27,6 +28,7 @@ void rest_release(struct rest *rest)
 	mem_free(rest->fault_detail);
 	mem_free(rest->path);
 	mem_free(rest->query);
+	mem_free(rest->if_none_match);
 	mem_free(rest);
 }
 
@@ -248,6 +250,9 @@ static struct rest *rest_new(struct edge *edge, struct conn *conn,
 	if (rest_is_get(request->method)) {
 		rest->path = xstrdup(request->path);
 		rest->query = xstrdup(request->query);
+		rest->takes_gzip = gzip_wanted(request->accept_encoding);
+		if (request->if_none_match)
+			rest->if_none_match = xstrdup(request->if_none_match);
 	}
 	rest->request = rest_request_new(route->service);
 	list_init(&rest->questions);

@@ -29,6 +29,8 @@ struct rest {
 	char missing[BUS_NAME_MAX]; /* a service that did not answer */
 	struct buf pages;           /* JSON of the pages so far, without the last ']' */
 	char *path, *query;         /* of a GET, for the link to the next page        */
+	char *if_none_match;        /* of a GET; NULL: absent */
+	bool takes_gzip;            /* it is a GET, and its client can read gzip */
 	const struct rest_stream *stream;
 	void *stream_ctx;
 	bool stream_ended;
@@ -63,6 +65,11 @@ void rest_drop_questions(struct rest *rest); /* nobody calls back any more */
  * request has ended (rest_gone). */
 void rest_hand_over(struct rest *rest);
 void rest_answer_message(struct rest *rest, const ProtobufCMessage *result, const char *extra);
+
+/* ---- rest_cache.c ---- */
+
+/* The answer to a GET: 304 when the client has this one already, gzip when it may be. */
+void rest_answer_get(struct rest *rest, const char *json, const char *extra);
 
 /* ---- rest_list.c ---- */
 

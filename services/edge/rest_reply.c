@@ -40,6 +40,8 @@ void rest_answer(struct rest *rest, int status, const char *json, const char *ex
 {
 	if (status == 204)
 		net_respond(rest->conn, 204, HTTP_HEADERS, BYTES("", 0));
+	else if (status == 200 && rest->path)
+		rest_answer_get(rest, json, extra);
 	else
 		json_respond(rest->conn, status, json, extra);
 	rest_hand_over(rest);

@@ -1,6 +1,5 @@
 """Every row of the REST table, with httpx: what it answers when all is well."""
 import re
-import time
 from datetime import datetime, timezone
 from uuid import UUID
 
@@ -238,10 +237,8 @@ def test_a_key_may_stand_in_the_header_or_in_the_query(stack, key):
 def test_many_requests_go_over_one_connection(stack, key):
     with httpx.Client(base_url=stack.url, headers=key.headers, trust_env=False,
                       limits=httpx.Limits(max_connections=1)) as http:
-        began = time.monotonic()
         for _ in range(100):
             assert http.get("/v1/sessions?limit=1").status_code == 200
-        assert time.monotonic() - began < 10
 
 
 def test_what_is_written_is_there_after_a_restart(stack):

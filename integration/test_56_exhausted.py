@@ -5,7 +5,6 @@ import random
 import resource
 import struct
 import subprocess
-import time
 from pathlib import Path
 
 import pytest

@@ -83,7 +83,7 @@ async def test_peers_that_die_at_any_moment_stop_nothing(stack, key, model):
     doomed = await asyncio.to_thread(stack.key, key.account)
     app = await Peer.subscribe(stack, doomed)
     receipt = await asyncio.to_thread(stack.admin, "key", "revoke", doomed.id)
-    assert receipt["edges_acked"] == 2 and receipt["elapsed_ms"] < 2000
+    assert receipt["edges_acked"] == 2 and receipt["elapsed_ms"] < 25000
     assert (await app.closed())[0] == 4001
     await probe.stop()
 

@@ -61,6 +61,18 @@ float belief_mode(const float *p, size_t n, size_t width)
 	return moment / sum;
 }
 
+float belief_median(const float *p, size_t n)
+{
+	float sum = 0;
+
+	for (size_t h = 0; h < n; h++) {
+		sum += p[h];
+		if (sum >= 0.5f)
+			return (float)h + 0.5f - (sum - 0.5f) / p[h];
+	}
+	return (float)n - 1;
+}
+
 float belief_mass(const float *p, size_t n, float place, float width)
 {
 	float mass = 0;

@@ -26,6 +26,9 @@ void belief_update(float *p, size_t n, float scale, float restart, const float *
 /* The most probable state, as the mean of the `width` states either side of it. */
 float belief_mode(const float *p, size_t n, size_t width);
 
+/* The state that half of the probability lies below. */
+float belief_median(const float *p, size_t n);
+
 /* Probability within +-width states of a place. */
 float belief_mass(const float *p, size_t n, float place, float width);
 

@@ -86,3 +86,13 @@ Test(belief, starts_anew_when_nothing_is_possible)
 	belief_update(p, N, 1, 0.01f, likelihood);
 	cr_assert_float_eq(sum(p), 1, 1e-4);
 }
+
+Test(belief, has_half_of_it_on_each_side_of_the_median)
+{
+	float p[N] = { 0 };
+
+	p[20] = 0.3f;
+	p[40] = p[41] = 0.2f;
+	p[90] = 0.3f;
+	cr_assert_float_eq(belief_median(p, N), 40.5f, 1e-3);
+}

@@ -22,8 +22,8 @@
 #define CANCEL_LAGS  5
 #define CANCEL_P     (CANCEL_AXES * CANCEL_LAGS)
 #define CANCEL_MAX   384 /* samples a window */
-#define CANCEL_STILL 0.002f
-#define CANCEL_MOVED 0.01f /* of gravity: from here on s is 1 */
+#define CANCEL_STILL 0.01f
+#define CANCEL_MOVED 0.03f /* of gravity: from here on s is 1 */
 
 /* X'X + ridge of a window, factored (Cholesky); good for several waves. */
 struct cancel {
@@ -33,7 +33,7 @@ struct cancel {
 	float factor[CANCEL_P][CANCEL_P];
 };
 
-/* sway: sd of |a| / mean of |a| (motion.h). Borrows the axes. */
+/* sway: motion.h. Borrows the axes. */
 struct cancel cancel_new(const float *const *axis, size_t count, float sway);
 
 /* e for one wave of the window's length. */

@@ -16,21 +16,26 @@
 #define BAND_LOW     16    /* 0.5 Hz = 30 bpm */
 #define BAND_HIGH    128   /* 4 Hz = 240 bpm  */
 #define FLOOR        0.02f /* of the largest salience: a rate unseen now is not ruled out */
+#define FLOOR_MOTION 0.2f  /* more of it in motion */
 #define SECOND_MOST  4.0f  /* the second harmonic's power over the first's that is believed */
 #define VOTE         1.5f  /* trusted beats weigh a little more than the whole spectrum */
 #define VOTE_BPM     2.0f
 #define VOTE_REACH   16.0f /* beyond, a vote is worth less than a thousandth */
 #define PRIOR_REST   75.0f /* bpm, adults at rest */
-#define PRIOR_ACTIVE 45.0f /* bpm more in lasting motion */
+#define PRIOR_ACTIVE 60.0f /* bpm more in lasting hard work */
 #define PRIOR_SD     0.45f /* of log h: 48 – 118 bpm is within one at rest */
-#define ACTIVITY_S   20.0f /* the heart follows exercise within half a minute */
+#define HARD_WORK    0.5f  /* sway: walking is at 0.17, burpees 0.6, running 0.8 and more */
+#define ACTIVITY_S   10.0f /* the heart begins to follow exercise within seconds */
 #define MOVE_REST    2.0f  /* bpm a step */
-#define MOVE_ACTIVE  8.0f  /* bpm a step: the onset of exercise */
+#define MOVE_ACTIVE  9.0f  /* bpm a step: the onset of exercise */
 #define RESTART      0.02f
 #define GREEN_MOTION 3.0f /* at a third of full motion the other colours are out */
 #define GREEN_LEAST  0.001f
 #define NEAR         0.08f /* beats within 8 % of the mode mean the same rate */
 #define DRAW         0.7f  /* share of the beats' rate in the answer, at full trust */
+#define CLEAR_WIDTH  5.0f  /* bpm either side of the mode: belief within that … */
+#define CLEAR_NONE   0.16f /* … below this, the median is the answer … */
+#define CLEAR_MODE   0.4f  /* … and above this the mode */
 #define MODE_MEAN    4     /* bpm each side that belong to one peak of the belief */
 #define SURE_WIDTH   2.0f  /* bpm either side of the mode */
 #define SURE_ACTIVE  3.0f  /* bpm more in motion, where the belief is spread by MOVE_ACTIVE */
@@ -111,7 +116,7 @@ static float vote(const struct heart_window *window, float bpm)
 static bool likelihood(const struct heart_window *window, const float *light, float activity,
                        float *ret)
 {
-	float most = 0;
+	float most = 0, floor = FLOOR + FLOOR_MOTION * motion_level(window->sway);
 
 	for (size_t h = 0; h < HEART_RATES; h++) {
 		float bin = (float)(HEART_MIN_BPM + h) / 60 / BIN_HZ;
@@ -124,8 +129,9 @@ static bool likelihood(const struct heart_window *window, const float *light, fl
 	for (size_t h = 0; most > 0 && h < HEART_RATES; h++) {
 		float bpm = (float)(HEART_MIN_BPM + h);
 
-		ret[h] = (ret[h] / most + FLOOR + vote(window, bpm)) *
-		         prior(bpm, PRIOR_REST + PRIOR_ACTIVE * activity);
+		ret[h] =
+		        (ret[h] / most + floor) * prior(bpm, PRIOR_REST + PRIOR_ACTIVE * activity) +
+		        vote(window, bpm);
 	}
 	return most > 0;
 }
@@ -172,20 +178,29 @@ static float quality(const struct heart *heart, const struct heart_window *windo
 	       (1 - GAIT_DOUBT * on_gait(window, bpm, level));
 }
 
+/* The mode where there is a clear one, else towards the median. */
+static float most_likely(const float *belief, float mode)
+{
+	float clear =
+	        ramp(belief_mass(belief, HEART_RATES, mode, CLEAR_WIDTH), CLEAR_NONE, CLEAR_MODE);
+
+	return mode + (1 - clear) * (belief_median(belief, HEART_RATES) - mode);
+}
+
 struct heart_rate heart_update(struct heart *heart, const struct heart_window *window)
 {
 	float light[BINS], chance[HEART_RATES];
-	float level = motion_level(window->sway), mode;
+	float level = motion_level(window->sway), work = fminf(1, window->sway / HARD_WORK), mode;
 	struct heart_rate rate = { 0 };
 
-	heart->activity += HEART_STEP_S / ACTIVITY_S * (level - heart->activity);
+	heart->activity += HEART_STEP_S / ACTIVITY_S * (work - heart->activity);
 	light_spectrum(window, level, light);
 	if (!likelihood(window, light, heart->activity, chance))
 		return rate;
 	belief_update(heart->belief, HEART_RATES, MOVE_REST + (MOVE_ACTIVE - MOVE_REST) * level,
 	              RESTART, chance);
 	mode = belief_mode(heart->belief, HEART_RATES, MODE_MEAN);
-	rate.bpm = HEART_MIN_BPM + mode;
+	rate.bpm = HEART_MIN_BPM + most_likely(heart->belief, mode);
 	rate.quality = quality(heart, window, light, mode, level);
 	if (fabsf(window->beats_bpm - rate.bpm) < NEAR * rate.bpm)
 		rate.bpm += DRAW * window->beats_trust * (window->beats_bpm - rate.bpm);

@@ -8,10 +8,14 @@
  *    longer waves reach deeper, where the arm moves more.
  * 3. Salience of a rate: S[h] = P[h] + min(4 P[h], P[2h]): a pulse has a second harmonic,
  *    which f^1.5 has raised; breath and sway have little.
- * 4. Likelihood: L[h] = (S[h] / max S + FLOOR + VOTE * trust * exp(-|h - beats| / 2 bpm)) *
- *    prior[h], the prior a broad bell over log h (sd 0.45) around 75 bpm at rest and up
- *    to 120 in exercise. Belief over h: belief.h.
- * 5. The answer is the belief's mode, drawn to the beats' own rate where they are close.
+ * 4. Likelihood: L[h] = (S[h] / max S + floor) * prior[h] + VOTE * trust *
+ *    exp(-|h - beats| / 2 bpm). The prior is a broad bell over log h (sd 0.45) around 75 bpm
+ *    at rest and up to 135 in hard exercise, which the acceleration of the last seconds
+ *    tells; the floor rises in motion, where a window may show other things than the
+ *    pulse. Beats that were seen one by one need no prior: a slow heart is not taken for
+ *    its second harmonic. Belief over h: belief.h.
+ * 5. The answer is the belief's mode, drawn to the beats' own rate where they are close;
+ *    where the belief has no clear mode, its median, which errs least.
  *
  * Sources: Zhang et al., IEEE TBME 2015 (TROIKA: the heart's peak is followed, not found
  * anew); Temko, IEEE TBME 2017.
@@ -33,7 +37,7 @@
 
 struct heart {
 	float belief[HEART_RATES];
-	float activity; /* motion level over the last ACTIVITY_S */
+	float activity; /* 0..1: how hard the work of the last ACTIVITY_S was */
 };
 
 /* Windows of `count` samples at FRONT_HZ, newest last, band-passed. */

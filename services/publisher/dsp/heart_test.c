@@ -55,6 +55,58 @@ Test(heart, finds_rates_from_40_to_200_at_rest)
 	}
 }
 
+/* At 36 bpm the second harmonic is at a rate that is much more usual. */
+Test(heart, takes_the_beats_of_a_slow_heart_for_what_they_are)
+{
+	struct heart heart = heart_new();
+	/* clang-format off */
+	struct heart_window window = {
+		.pulse = { light },
+		.channels = 1,
+		.count = COUNT,
+		.beats_bpm = 36,
+		.beats_trust = 0.9f
+	};
+	/* clang-format on */
+	struct heart_rate rate = { 0 };
+
+	for (int i = 0; i < 15; i++) {
+		for (size_t n = 0; n < COUNT; n++) {
+			double t = i * HEART_STEP_S + (double)n / FRONT_HZ;
+
+			light[n] = wave(36, t) + 0.8f * wave(72, t + 0.1);
+		}
+		rate = heart_update(&heart, &window);
+	}
+	cr_assert_float_eq(rate.bpm, 36, 1, "%g", rate.bpm);
+	cr_assert_gt(rate.quality, 0.5);
+}
+
+/* Light that shows nothing: a heart at hard work is not thought to rest. */
+Test(heart, expects_more_of_hard_work_than_of_rest)
+{
+	float expected[2];
+
+	for (int hard = 0; hard < 2; hard++) {
+		struct heart heart = heart_new();
+		unsigned seed = 1;
+
+		for (int i = 0; i < 20; i++) {
+			struct heart_window window = { .pulse = { light },
+				                       .channels = 1,
+				                       .count = COUNT };
+
+			for (size_t n = 0; n < COUNT; n++) {
+				seed = seed * 1664525 + 1013904223;
+				light[n] = (float)(seed >> 8) / (1 << 24) - 0.5f;
+			}
+			window.sway = hard ? 0.8f : 0;
+			expected[hard] = heart_update(&heart, &window).bpm;
+		}
+	}
+	cr_assert_gt(expected[1], expected[0] + 20, "%g %g", expected[0], expected[1]);
+}
+
 Test(heart, follows_the_pulse_and_not_a_stronger_swing)
 {
 	struct heart heart = heart_new();

@@ -2,20 +2,16 @@
 
 #include <math.h>
 
-#define WALK 0.1f /* V: quiet sitting stays below 0.02, walking is above 0.15 */
+#define WALK 0.15f /* V: quiet sitting stays below 0.02, cycling 0.1, walking is at 0.17 */
 
-float motion_sway(const float *magnitude, size_t count)
+float motion_sway(const float *const *axis, size_t count, float g)
 {
-	double sum = 0, square = 0, mean;
+	double square = 0;
 
-	for (size_t n = 0; n < count; n++) {
-		sum += (double)magnitude[n];
-		square += (double)magnitude[n] * (double)magnitude[n];
-	}
-	mean = sum / (double)count;
-	if (!(mean > 0))
-		return 0;
-	return (float)(sqrt(fmax(0, square / (double)count - mean * mean)) / mean);
+	for (size_t a = 0; a < MOTION_AXES; a++)
+		for (size_t n = 0; n < count; n++)
+			square += (double)axis[a][n] * (double)axis[a][n];
+	return g > 0 && count > 0 ? (float)sqrt(square / (double)count) / g : 0;
 }
 
 float motion_level(float sway)

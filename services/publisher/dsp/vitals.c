@@ -22,8 +22,8 @@
 #define LIKENESS_FULL   0.95f
 #define STEADINESS_NONE 0.15f /* intervals that change by 28 % a beat: noise */
 #define STEADINESS_FULL 0.5f  /* by 10 %: sinus arrhythmia */
-#define OXYGEN_STILL    0.2f  /* sway, in g: noisy sensors at rest stay below */
-#define OXYGEN_SHAKEN   0.5f  /* a brisk walk */
+#define OXYGEN_STILL    0.3f  /* sway: noisy sensors at rest stay below */
+#define OXYGEN_SHAKEN   0.7f  /* running */
 #define PULSE_NONE      0.25f /* mean trust in the heart rate: noise stays below */
 #define PULSE_FULL      0.5f
 #define MUCH_WORSE      0.8 /* of the best channel's samples: below, a channel is not used */
@@ -54,12 +54,12 @@ void vitals_limb_second(struct vitals *vitals, const struct front_second *second
                         const double *reference)
 {
 	struct limb *limb = &vitals->limb;
-	size_t count = ARRAY_LEN(limb->magnitude), old = count - FRONT_HZ;
+	size_t old = ARRAY_LEN(limb->axis[0]) - FRONT_HZ;
+	float square[FRONT_HZ] = { 0 }, sum = 0;
 
-	memmove(limb->magnitude, limb->magnitude + FRONT_HZ, old * sizeof(float));
+	memmove(limb->gravity, limb->gravity + 1, sizeof(limb->gravity) - sizeof(float));
 	memmove(limb->valid, limb->valid + 1, (PULSE_LEVEL_S - 1) * sizeof(*limb->valid));
 	limb->valid[PULSE_LEVEL_S - 1] = second->valid;
-	memset(limb->magnitude + old, 0, FRONT_HZ * sizeof(float));
 	for (size_t a = 0; a < HEART_AXES; a++) {
 		memmove(limb->axis[a], limb->axis[a] + FRONT_HZ, old * sizeof(float));
 		for (size_t j = 0; j < FRONT_HZ; j++) {
@@ -67,11 +67,12 @@ void vitals_limb_second(struct vitals *vitals, const struct front_second *second
 
 			limb->axis[a][old + j] =
 			        biquad_push(&limb->highpass[a], second->sample[a][j]);
-			limb->magnitude[old + j] += whole * whole;
+			square[j] += whole * whole;
 		}
 	}
-	for (size_t j = old; j < count; j++)
-		limb->magnitude[j] = sqrtf(limb->magnitude[j]);
+	for (size_t j = 0; j < FRONT_HZ; j++)
+		sum += sqrtf(square[j]);
+	limb->gravity[HEART_WINDOW_S - 1] = sum / FRONT_HZ;
 }
 
 /* Seconds of the window that lie behind the beginning of the signal. */
@@ -101,12 +102,30 @@ static float confidence(const struct vitals *vitals, double window_s, double fil
 	return (float)(span_s(vitals, window_s) / window_s * fill) * fminf(1, fmaxf(0, quality));
 }
 
+/* Mean |a| of the newest seconds that have samples. */
+static float limb_gravity(const struct limb *limb, size_t seconds)
+{
+	float sum = 0;
+	size_t used = 0;
+
+	for (size_t s = 0; s < seconds; s++)
+		if (limb->valid[PULSE_LEVEL_S - 1 - s] != 0) {
+			sum += limb->gravity[HEART_WINDOW_S - 1 - s];
+			used++;
+		}
+	return used > 0 ? sum / (float)used : 0;
+}
+
 static float limb_sway(const struct vitals *vitals, size_t window_s)
 {
-	size_t count = ARRAY_LEN(vitals->limb.magnitude);
-	size_t used = (size_t)(span_s(vitals, (double)window_s) * FRONT_HZ);
+	const struct limb *limb = &vitals->limb;
+	double span = span_s(vitals, (double)window_s);
+	size_t count = (size_t)(span * FRONT_HZ);
+	const float *axis[HEART_AXES];
 
-	return used == 0 ? 0 : motion_sway(vitals->limb.magnitude + count - used, used);
+	for (size_t a = 0; a < HEART_AXES; a++)
+		axis[a] = limb->axis[a] + ARRAY_LEN(limb->axis[a]) - count;
+	return motion_sway(axis, count, limb_gravity(limb, (size_t)ceil(span)));
 }
 
 /* The channels worth using, with the fill of the worst of them. */

@@ -31,7 +31,7 @@ enum colour { COLOUR_GREEN, COLOUR_RED, COLOUR_IR };
 struct limb {
 	struct biquad highpass[HEART_AXES];
 	float axis[HEART_AXES][HEART_WINDOW_S * FRONT_HZ];
-	float magnitude[HEART_WINDOW_S * FRONT_HZ];
+	float gravity[HEART_WINDOW_S]; /* mean |a| of each second, declared units */
 	uint32_t valid[PULSE_LEVEL_S];
 };
 

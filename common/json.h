@@ -10,7 +10,8 @@
  *     int64 x_at            wall ms, "2026-04-14T16:41:05.000Z" in JSON
  *     string metadata       holds a JSON object, which stands there as itself
  *     { repeated items }    a message with this one field is a bare array
- *     key, uncalibrated     left out while unset
+ *     key, uncalibrated,
+ *     made_id               left out while unset
  *     spo2_calibration      null while empty
  *     bytes x, oneof {…}    internal: neither read nor written
  *

@@ -13,7 +13,7 @@
 
 #define WHOLE_BELOW 1e15 /* whole doubles up to here are exact and print as integers */
 
-static const char *const omitted_when_unset[] = { "key", "uncalibrated" };
+static const char *const omitted_when_unset[] = { "key", "uncalibrated", "made_id" };
 static const char *const null_when_empty[] = { "spo2_calibration" };
 
 static bool is_among(const char *name, const char *const *names, size_t n)

@@ -34,6 +34,8 @@
  *                't' session id+type(1)+t(8) -       nothing: this (session, type, t) is out
  *     of the     'i' type(1)+insight id -            partition(2)+session(16)+device tag(8)
  *     process    'O' number(8)          nil          NumberedInsight
+ *     auth and   '1' name               -            KeptRow: of an Idempotency-Key
+ *     router     '2' ms(8)+account+name nil          nothing: the same by time
  *     all        'j' seq(8)             nil          journal record
  *                'p'                    nil          journal position
  */

@@ -1,6 +1,8 @@
-"""What every REST answer has in common: conditional GETs, gzip, CORS, HEAD."""
+"""What every REST answer has in common: conditional GETs, gzip, CORS, HEAD, Idempotency-Key."""
+import concurrent.futures
 import gzip
 import json
+import uuid
 
 import pytest
 
@@ -128,3 +130,100 @@ def test_an_unknown_word_or_number_is_400_and_named(http, path, field):
     problem = answer.json()
     assert {"type", "title", "status", "detail", "request_id"} <= set(problem)
     assert problem["detail"].startswith(field + ":")
+
+
+def post(http, path, body, name):
+    return http.post(path, json=body, headers={"Idempotency-Key": name})
+
+
+def fresh(what="model"):
+    return f"{what} {uuid.uuid4()}"
+
+
+def names(http):
+    return [row["name"] for row in http.get("/v1/device-models").json()]
+
+
+def test_a_repeated_post_gets_the_first_answer_and_makes_nothing(http):
+    body, name = {"name": fresh()}, fresh("try")
+    first = post(http, "/v1/device-models", body, name)
+    again = post(http, "/v1/device-models", body, name)
+    assert first.status_code == again.status_code == 201
+    assert again.json() == first.json()
+    assert names(http).count(body["name"]) == 1
+
+
+def test_a_repeat_with_another_body_is_422(http):
+    name = fresh("try")
+    assert post(http, "/v1/device-models", {"name": fresh()}, name).status_code == 201
+    other = post(http, "/v1/device-models", {"name": fresh()}, name)
+    assert other.status_code == 422
+    assert other.headers["content-type"] == "application/problem+json"
+    assert other.json()["detail"].startswith("Idempotency-Key:")
+
+
+def test_the_name_belongs_to_its_route_and_to_its_key(stack, http, key):
+    name = fresh("try")
+    made = post(http, "/v1/device-models", {"name": fresh()}, name).json()
+    channel = {"modality": "ppg_green", "sample_rate_hz": 100}
+    path = f"/v1/device-models/{made['id']}/modalities"
+    first, again = post(http, path, channel, name), post(http, path, channel, name)
+    assert first.status_code == again.status_code == 201 and first.json() == again.json()
+    assert len(http.get(path).json()) == 1
+    sibling = stack.key(key.account)
+    stranger = stack.key()
+    for other in (sibling, stranger):
+        with rest(stack, other) as client:
+            body = {"name": fresh()}
+            assert post(client, "/v1/device-models", body, name).json()["name"] == body["name"]
+
+
+def test_a_refused_post_may_be_tried_again_under_its_name(http):
+    name, taken = fresh("try"), fresh()
+    assert post(http, "/v1/device-models", {"name": taken}, fresh("try")).status_code == 201
+    assert post(http, "/v1/device-models", {"name": taken}, name).status_code == 409
+    assert post(http, "/v1/device-models", {"name": fresh()}, name).status_code == 201
+
+
+def test_a_minted_key_is_told_once_and_its_id_when_the_post_is_repeated(stack, http):
+    name, body = fresh("try"), {"label": fresh("label")}
+    first = post(http, "/v1/keys", body, name).json()
+    again = post(http, "/v1/keys", body, name)
+    assert again.status_code == 409
+    assert again.json()["made_id"] == first["id"] and first["id"] in again.json()["detail"]
+    assert first["key"] not in again.text
+    assert [row["label"] for row in http.get("/v1/keys").json()].count(body["label"]) == 1
+
+
+def test_what_was_answered_is_known_after_the_services_were_killed(stack, http):
+    body, name = {"name": fresh()}, fresh("try")
+    label, key_name = {"label": fresh("label")}, fresh("try")
+    model = post(http, "/v1/device-models", body, name).json()
+    minted = post(http, "/v1/keys", label, key_name).json()
+    for process in ("auth", "router"):
+        stack.wait_restarted(process, stack.kill(process))
+    stack.wait_ready()
+    assert post(http, "/v1/device-models", body, name).json() == model
+    again = post(http, "/v1/keys", label, key_name)
+    assert (again.status_code, again.json()["made_id"]) == (409, minted["id"])
+
+
+def test_posts_at_the_same_time_make_one_thing(stack, key, http):
+    body, name = {"label": fresh("label")}, fresh("try")
+
+    def one(_):
+        with rest(stack, key) as client:
+            return post(client, "/v1/keys", body, name)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(one, range(8)))
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    made = {answer.json().get("made_id") or answer.json()["id"] for answer in answers}
+    assert len(made) == 1
+    assert [row["label"] for row in http.get("/v1/keys").json()].count(body["label"]) == 1
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256])
+def test_a_name_that_is_none_is_400(http, name):
+    answer = post(http, "/v1/device-models", {"name": fresh()}, name)
+    assert answer.status_code == 400 and answer.json()["detail"].startswith("Idempotency-Key:")

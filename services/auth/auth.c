@@ -169,21 +169,60 @@ static handler_fn *const handlers[] = {
 	[AUTH__AUTH_REQUEST__COMMAND_METRICS] = on_metrics,
 };
 
-void on_auth_call(void *self, struct bus_call *call, struct bytes bytes)
+/* ---- commands that their client has named ---- */
+
+static void append_kept(void *self, const Raeh__Kept *kept, once_appended_fn *fn, void *ctx)
 {
-	struct auth *auth = self;
+	Events__AuthEvent event = EVENTS__AUTH_EVENT__INIT, *events[] = { &event };
+
+	event.event_case = EVENTS__AUTH_EVENT__EVENT_KEPT;
+	event.kept = (Raeh__Kept *)kept;
+	core_append(self, events, 1, fn, ctx);
+}
+
+static void call_once(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request,
+                      struct bytes bytes)
+{
+	struct caller caller;
+	enum err err = core_caller(auth, request->principal, &caller);
+	struct refusal why;
+
+	if (err != OK) {
+		why = refusal_of(err, refusal_unauthorized());
+		core_refuse(auth, call, &why);
+		return;
+	}
+	once_call(auth->once, call, bytes, &(struct once_asker){ caller.account, caller.key },
+	          request->once, BYTES(request->op_id.data, request->op_id.len));
+}
+
+/* again: once has looked at it. */
+static void handle(struct auth *auth, struct bus_call *call, struct bytes bytes, bool again)
+{
 	AUTO(wire_free)
 	ProtobufCMessage *message = wire_unpack(&auth__auth_request__descriptor, bytes);
 	const Auth__AuthRequest *request = (const Auth__AuthRequest *)message;
 	struct refusal why = refusal(400, "expected an AuthRequest with a command");
 
-	if (request && request->command_case < ARRAY_LEN(handlers) &&
-	    handlers[request->command_case]) {
+	if (!request || request->command_case >= ARRAY_LEN(handlers) ||
+	    !handlers[request->command_case]) {
+		auth->metrics.malformed_total++;
+		core_refuse(auth, call, &why);
+	} else if (request->once && !again) {
+		call_once(auth, call, request, bytes);
+	} else {
 		handlers[request->command_case](auth, call, request);
-		return;
 	}
-	auth->metrics.malformed_total++;
-	core_refuse(auth, call, &why);
+}
+
+static void run_once(void *self, struct bus_call *call, struct bytes bytes)
+{
+	handle(self, call, bytes, true);
+}
+
+void on_auth_call(void *self, struct bus_call *call, struct bytes bytes)
+{
+	handle(self, call, bytes, false);
 }
 
 /* ---- the view ---- */
@@ -278,6 +317,14 @@ enum err auth_new(const struct auth_deps *deps, struct auth **ret)
 	auth->revokes = revokes_new(auth);
 	auth->ops = ops_new();
 	auth->usage = usage_new(auth->store);
+	auth->once = once_new(&(struct once_deps){
+	        .loop = auth->loop,
+	        .store = auth->store,
+	        .reply = &auth__auth_reply__descriptor,
+	        .append = append_kept,
+	        .run = run_once,
+	        .service = auth,
+	});
 	auth->journal = journal_open(auth->store, auth->loop, apply, auth);
 	err = load(auth);
 	if (err != OK) {
@@ -302,6 +349,7 @@ void auth_free(struct auth *auth)
 		return;
 	timer_stop(auth->loop, &auth->housekeeping);
 	timer_stop(auth->loop, &auth->reap);
+	once_stop(auth->once);
 	deliver_done(auth);
 	journal_close(auth->journal);
 	if (auth->loaded && usage_flush(auth->usage) != OK)
@@ -310,6 +358,7 @@ void auth_free(struct auth *auth)
 	core_done(auth);
 	revokes_free(auth->revokes);
 	ops_free(auth->ops);
+	once_free(auth->once);
 	usage_free(auth->usage);
 	leases_done(&auth->leases);
 	notices_done(&auth->notices);

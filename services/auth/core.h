@@ -14,6 +14,7 @@
 
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/once.h"
 #include "common/wire.h"
 #include "services/auth/auth.h"
 #include "services/auth/lease.h"
@@ -81,6 +82,7 @@ struct auth {
 	size_t n_lists;
 	struct revokes *revokes;
 	struct ops *ops;
+	struct once *once;
 	struct usage *usage;
 	struct timer housekeeping;
 	struct auth_metrics metrics;

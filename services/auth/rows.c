@@ -1,5 +1,6 @@
 #include "services/auth/rows.h"
 
+#include "common/once.h"
 #include "common/wire.h"
 
 #include <string.h>
@@ -156,6 +157,9 @@ void rows_apply(const Events__AuthEvent *event, struct bytes packed, struct stor
 	case EVENTS__AUTH_EVENT__EVENT_EDGE_GONE:
 		edge = edge_key(event->edge_gone);
 		batch_delete(view, key_bytes(&edge));
+		break;
+	case EVENTS__AUTH_EVENT__EVENT_KEPT:
+		once_apply(event->kept, event->at_ms, view);
 		break;
 	default:
 		MUST(!"an event that this version does not know");

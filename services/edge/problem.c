@@ -62,6 +62,12 @@ static void respond(struct conn *conn, int status, const char *type, const char 
 
 void problem_respond(struct conn *conn, int status, const char *detail, const char *extra)
 {
+	problem_respond_made(conn, status, detail, extra, NULL);
+}
+
+void problem_respond_made(struct conn *conn, int status, const char *detail, const char *extra,
+                          const char *made_id)
+{
 	Raeh__Problem problem = RAEH__PROBLEM__INIT;
 	struct uuid id = uuid_new(clock_wall_ms());
 	char request_id[UUID_TEXT];
@@ -74,6 +80,7 @@ void problem_respond(struct conn *conn, int status, const char *detail, const ch
 	problem.status = (uint32_t)status;
 	problem.detail = clean;
 	problem.request_id = request_id;
+	problem.made_id = (char *)made_id;
 	json = json_of_message(&problem.base);
 	headers = xasprintf("%s%s", extra[0] ? "" : headers_for(status), extra);
 	respond(conn, status, "application/problem+json", json, headers);

@@ -18,6 +18,10 @@
 /* detail: a sentence, redacted here. extra: further headers or "". */
 void problem_respond(struct conn *conn, int status, const char *detail, const char *extra);
 
+/* made_id: what an earlier request with the same Idempotency-Key has made; NULL: none. */
+void problem_respond_made(struct conn *conn, int status, const char *detail, const char *extra,
+                          const char *made_id);
+
 void json_respond(struct conn *conn, int status, const char *json, const char *extra);
 
 #endif

@@ -13,7 +13,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define ADMIT_MS 6000 /* for auth's verdict */
+#define ADMIT_MS             6000 /* for auth's verdict */
+#define IDEMPOTENCY_KEY_MOST 255
 
 /* ---- the end of a request ---- */
 
@@ -130,42 +131,13 @@ static void on_admit_timeout(void *ctx)
 	rest_refuse(ctx, 503, "auth does not answer", "");
 }
 
-/* ---- for the handlers ---- */
-
-struct edge *rest_edge(const struct rest *rest)
-{
-	return rest->edge;
-}
-
-ProtobufCMessage *rest_command(struct rest *rest)
-{
-	return rest->route->command ? rest_chosen(rest->request, rest->route->command) : NULL;
-}
-
-const Raeh__Principal *rest_principal(const struct rest *rest)
-{
-	return grant_principal(&rest->user);
-}
-
-const struct uuid *rest_subject(const struct rest *rest)
-{
-	return &rest->subject;
-}
-
-const char *rest_query(const struct rest *rest)
-{
-	return rest->query ? rest->query : "";
-}
-
-struct bytes rest_pack(struct rest *rest, struct buf *buf)
-{
-	return wire_pack(buf, rest->request);
-}
-
 /* ---- reading a request ---- */
 
+/* The first one is told. */
 static void note_fault(struct rest *rest, int status, const char *detail)
 {
+	if (rest->fault)
+		return;
 	rest->fault = status;
 	rest->fault_detail = xstrdup(detail);
 }
@@ -210,6 +182,28 @@ static void read_command(struct rest *rest, const struct net_request *request,
 	                                           : json_from_query(request->query, command, why);
 	if (err != OK)
 		note_fault(rest, 400, why);
+}
+
+/* A POST with an Idempotency-Key is named by it and its path. */
+static void read_idempotency_key(struct rest *rest, const struct net_request *request)
+{
+	const char *key = request->idempotency_key;
+	crypto_generichash_state state;
+	uint8_t name[16], body[16];
+
+	if (!key || strcmp(request->method, "POST") != 0 || rest->route->scope == 0)
+		return;
+	if (strlen(key) < 1 || strlen(key) > IDEMPOTENCY_KEY_MOST) {
+		note_fault(rest, 400, "Idempotency-Key: expected 1 to 255 characters");
+		return;
+	}
+	(void)crypto_generichash_init(&state, NULL, 0, sizeof name);
+	(void)crypto_generichash_update(&state, (const uint8_t *)request->path,
+	                                strlen(request->path) + 1);
+	(void)crypto_generichash_update(&state, (const uint8_t *)key, strlen(key));
+	(void)crypto_generichash_final(&state, name, sizeof name);
+	(void)crypto_generichash(body, sizeof body, request->body.data, request->body.len, NULL, 0);
+	rest_set_once(rest->request, BYTES(name, sizeof name), BYTES(body, sizeof body));
 }
 
 static bool is_json(const char *content_type)
@@ -296,8 +290,10 @@ static void start(struct edge *edge, struct conn *conn, const struct net_request
 	if (status != 0) {
 		rest_refuse(rest, status, detail, "");
 	} else {
-		if (rest->request)
+		if (rest->request) {
 			read_command(rest, request, params, n_params);
+			read_idempotency_key(rest, request);
+		}
 		admit(rest, credential);
 	}
 	sodium_memzero(credential, sizeof credential);

@@ -45,6 +45,8 @@ const ProtobufCMessageDescriptor *rest_reply_type(enum rest_service service);
 void *rest_member(ProtobufCMessage *message, const char *name);
 /* Sets an optional bytes field, copied; nothing when there is none of that name. */
 void rest_set_bytes(ProtobufCMessage *message, const char *name, struct bytes value);
+/* Sets `once`, copied; nothing when the service knows no such thing. */
+void rest_set_once(ProtobufCMessage *message, struct bytes name, struct bytes body);
 /* A new member of the message's oneof, chosen. */
 ProtobufCMessage *rest_choose(ProtobufCMessage *message, const char *name);
 /* The oneof member when it is the chosen one, else NULL. */

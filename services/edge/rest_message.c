@@ -50,6 +50,17 @@ void rest_set_bytes(ProtobufCMessage *message, const char *name, struct bytes va
 	*(protobuf_c_boolean *)(base + field->quantifier_offset) = 1;
 }
 
+void rest_set_once(ProtobufCMessage *message, struct bytes name, struct bytes body)
+{
+	Raeh__Once **place = rest_member(message, "once");
+
+	if (!place)
+		return;
+	*place = (Raeh__Once *)json_new(&raeh__once__descriptor);
+	(*place)->name = (ProtobufCBinaryData){ name.len, xmemdup(name.data, name.len) };
+	(*place)->body = (ProtobufCBinaryData){ body.len, xmemdup(body.data, body.len) };
+}
+
 ProtobufCMessage *rest_choose(ProtobufCMessage *message, const char *name)
 {
 	const ProtobufCFieldDescriptor *field =

@@ -56,7 +56,8 @@ void rest_answer_message(struct rest *rest, const ProtobufCMessage *result, cons
 	mem_free(json);
 }
 
-void rest_refuse(struct rest *rest, int status, const char *detail, const char *extra)
+static void refuse(struct rest *rest, int status, const char *detail, const char *extra,
+                   const char *made_id)
 {
 	struct conn *conn = rest->conn;
 
@@ -64,9 +65,14 @@ void rest_refuse(struct rest *rest, int status, const char *detail, const char *
 	if (status == 401)
 		rest->edge->metrics.refused_total++;
 	conn_set_user(conn, NULL);
-	problem_respond(conn, status, detail, extra);
+	problem_respond_made(conn, status, detail, extra, made_id);
 	rest->conn = NULL;
 	rest_finish(rest);
+}
+
+void rest_refuse(struct rest *rest, int status, const char *detail, const char *extra)
+{
+	refuse(rest, status, detail, extra, NULL);
 }
 
 void rest_refuse_as_told(struct rest *rest, const Raeh__Error *error)
@@ -75,7 +81,7 @@ void rest_refuse_as_told(struct rest *rest, const Raeh__Error *error)
 
 	if (error->has_retry_after_s)
 		(void)snprintf(extra, sizeof extra, "Retry-After: %u\r\n", error->retry_after_s);
-	rest_refuse(rest, (int)error->status, error->detail, extra);
+	refuse(rest, (int)error->status, error->detail, extra, error->made_id);
 }
 
 /* ---- asking ---- */

@@ -6,6 +6,7 @@
 
 #include "common/journal.h"
 #include "common/metrics.h"
+#include "common/once.h"
 #include "common/principal.h"
 #include "common/wire.h"
 #include "events.pb-c.h"
@@ -45,6 +46,7 @@ struct router {
 	struct commands *commands;
 	struct answers *answers;
 	struct reconcile *reconcile;
+	struct once *once;
 	struct router_metrics metrics;
 };
 

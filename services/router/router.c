@@ -91,24 +91,78 @@ static const struct {
 	[ROUTER__ROUTER_REQUEST__COMMAND_METRICS] = { on_metrics,        0           },
 };
 
-static void on_call(void *ctx, struct bus_call *call, struct bytes bytes)
+/* ---- commands that their client has named ---- */
+
+static void append_kept(void *self, const Raeh__Kept *kept, once_appended_fn *fn, void *ctx)
 {
-	struct router *router = ctx;
+	struct router *router = self;
+	Events__RouterEvent event = EVENTS__ROUTER_EVENT__INIT;
+	struct buf buf = { 0 };
+	struct bytes packed;
+
+	event.at_ms = clock_wall_ms();
+	event.account = kept->account;
+	event.event_case = EVENTS__ROUTER_EVENT__EVENT_KEPT;
+	event.kept = (Raeh__Kept *)kept;
+	packed = wire_pack(&buf, &event.base);
+	journal_append(router->journal, &packed, 1, fn, ctx);
+	buf_free(&buf);
+}
+
+/* The same name and body make the same op_id, also after a restart: see models_op_number(). */
+static void put_op_id(Router__RouterRequest *request, const struct asker *asker)
+{
+	const Raeh__Once *once = request->once;
+	uint8_t op_id[sizeof(struct uuid)];
+	crypto_generichash_state state;
+
+	(void)crypto_generichash_init(&state, NULL, 0, sizeof op_id);
+	(void)crypto_generichash_update(&state, asker->key.byte, sizeof asker->key.byte);
+	(void)crypto_generichash_update(&state, once->body.data, once->body.len);
+	(void)crypto_generichash_update(&state, once->name.data, once->name.len);
+	(void)crypto_generichash_final(&state, op_id, sizeof op_id);
+	mem_free(request->op_id.data);
+	request->op_id = (ProtobufCBinaryData){ sizeof op_id, xmemdup(op_id, sizeof op_id) };
+	request->has_op_id = 1;
+}
+
+/* again: once has looked at it. */
+static void handle(struct router *router, struct bus_call *call, struct bytes bytes, bool again)
+{
 	Router__RouterRequest *request =
 	        (Router__RouterRequest *)wire_unpack(&router__router_request__descriptor, bytes);
 	struct asker asker = { 0 };
 	size_t n = request ? request->command_case : 0;
 
-	router->metrics.requests_total++;
 	if (!request || n >= ARRAY_LEN(table) || !table[n].fn) {
 		answer_error(router, call, 400, 0, "expected a command of the router");
 	} else if (!table[n].scope ||
 	           admit(router, call, request->principal, table[n].scope, &asker)) {
-		table[n].fn(router, &asker, call, request);
-		return;
+		if (!request->once || !table[n].scope || again) {
+			if (request->once)
+				put_op_id(request, &asker);
+			table[n].fn(router, &asker, call, request);
+			return;
+		}
+		once_call(router->once, call, bytes,
+		          &(struct once_asker){ asker.account, asker.key }, request->once,
+		          BYTES(request->op_id.data, request->op_id.len));
 	}
 	if (request)
 		wire_free(&request->base);
+}
+
+static void run_once(void *self, struct bus_call *call, struct bytes bytes)
+{
+	handle(self, call, bytes, true);
+}
+
+static void on_call(void *ctx, struct bus_call *call, struct bytes bytes)
+{
+	struct router *router = ctx;
+
+	router->metrics.requests_total++;
+	handle(router, call, bytes, false);
 }
 
 /* ---- life ---- */
@@ -160,6 +214,15 @@ enum err router_new(const struct router_deps *deps, struct router **ret)
 	router->commands = commands_new();
 	router->answers = answers_new();
 	router->journal = journal_open(deps->store, deps->loop, on_event, router);
+	router->once = once_new(&(struct once_deps){
+	        .loop = deps->loop,
+	        .store = deps->store,
+	        .reply = &router__router_reply__descriptor,
+	        .repeatable = true,
+	        .append = append_kept,
+	        .run = run_once,
+	        .service = router,
+	});
 	err = view_all_held(deps->store, count_open, router);
 	if (err == OK)
 		err = make_channel(deps->bus);
@@ -176,10 +239,12 @@ void router_free(struct router *router)
 	if (!router)
 		return;
 	store_forget(router->deps.store, router);
+	once_stop(router->once);
 	journal_close(router->journal);
 	commands_free(router->commands);
 	reconcile_free(router->reconcile);
 	answers_free(router->answers);
+	once_free(router->once);
 	sodium_memzero(router->secret, sizeof router->secret);
 	mem_free(router);
 }

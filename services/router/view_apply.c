@@ -2,6 +2,7 @@
 #include "services/router/view.h"
 
 #include "common/log.h"
+#include "common/once.h"
 #include "common/wire.h"
 #include "services/router/row.h"
 
@@ -213,6 +214,9 @@ void view_apply(struct store *store, const Events__RouterEvent *event, struct st
 		        &change, closed->id,
 		        &(struct end){ closed->close_code, closed->close_reason, true,
 		                       closed->has_ended_at ? closed->ended_at : event->at_ms });
+		break;
+	case EVENTS__ROUTER_EVENT__EVENT_KEPT:
+		once_apply(event->kept, event->at_ms, batch);
 		break;
 	default: /* an event of a later version: what it means is not known here */
 		log_warn("event-unknown", "case=%d", (int)event->event_case);

@@ -284,6 +284,7 @@ struct edge *edge_new(const struct edge_settings *settings, struct loop *loop, s
 	        .ctx = edge,
 	});
 	edge->feed = feed_new(loop, bus, settings->publishers);
+	replays_init(&edge->replays, loop, bus, edge->feed);
 	timer_set(loop, &edge->housekeeping, HOUSEKEEPING_MS, housekeeping, edge);
 	if (control_start(edge) != OK) {
 		edge_free(edge);
@@ -303,6 +304,7 @@ void edge_free(struct edge *edge)
 	ingest_free_unopened(edge);
 	map_done(&edge->opening);
 	closing_free_all(edge);
+	replays_done(&edge->replays);
 	feed_free(edge->feed);
 	uplinks_free(edge->uplinks);
 	grants_free(edge->grants);

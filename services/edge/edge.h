@@ -23,6 +23,7 @@
 #include "services/edge/grant.h"
 #include "services/edge/lease.h"
 #include "services/edge/net.h"
+#include "services/edge/replay.h"
 #include "services/edge/uplink.h"
 
 #define EDGE_METRICS(M)                                                                            \
@@ -40,6 +41,8 @@
 	M(COUNTER, insights_total, "insights received from publishers")                            \
 	M(COUNTER, feed_holes_total, "holes in the feed that were fetched")                        \
 	M(COUNTER, subscribers_too_slow_total, "subscribers closed with 1013")                     \
+	M(COUNTER, subscribers_behind_total, "subscribers that took a hole from the history")      \
+	M(COUNTER, replays_total, "subscribers that asked for what was before")                    \
 	M(COUNTER, requests_total, "REST requests answered")                                       \
 	M(COUNTER, refused_total, "sockets and requests refused for their key")                    \
 	M(COUNTER, revoked_sockets_total, "open sockets closed because their key died")            \
@@ -79,6 +82,7 @@ struct edge {
 	struct grants *grants;
 	struct uplinks *uplinks;
 	struct feed *feed;
+	struct replays replays;
 	struct edge_metrics metrics;
 	struct list sockets;  /* struct socket: open, not told to close */
 	struct list closings; /* sessions that the router must still be told of */

@@ -36,7 +36,9 @@ struct conn {
 	struct buf headers, body;
 	bool streaming; /* the body goes on */
 	bool clogged;   /* nothing fits any more */
-	bool dropped;   /* what was queued */
+	bool slow;      /* what is sent stays queued until client_reads() */
+	size_t queued;
+	bool dropped; /* what was queued */
 };
 
 struct net {
@@ -72,11 +74,11 @@ enum net_endpoint conn_endpoint(const struct conn *conn)
 
 enum err net_send_text(struct conn *conn, struct bytes text, size_t max_queued_bytes)
 {
-	(void)max_queued_bytes;
 	if (conn->closing)
 		return ERR_CONFLICT;
-	if (conn->clogged)
+	if (conn->clogged || conn->queued + text.len > max_queued_bytes)
 		return ERR_LIMIT;
+	conn->queued += conn->slow ? text.len : 0;
 	buf_append(&conn->sent, text.data, text.len);
 	buf_append(&conn->sent, "\n", 1);
 	conn->messages++;
@@ -112,7 +114,7 @@ enum err net_send_shared(struct conn *conn, struct net_shared *shared, size_t ma
 
 size_t net_queued_bytes(const struct conn *conn)
 {
-	return conn->dropped || !conn->clogged ? 0 : conn->sent.len;
+	return conn->dropped ? 0 : conn->clogged ? SIZE_MAX / 2 : conn->queued;
 }
 
 void net_drop_queued(struct conn *conn)
@@ -310,6 +312,13 @@ static inline void client_sends(struct conn *conn, bool binary, struct bytes mes
 	cr_assert_not(conn->paused, "reading is stopped");
 	cr_assert(edge_net_events.may_move(fake.edge, conn), "no byte may move");
 	edge_net_events.on_message(fake.edge, conn, binary, message);
+}
+
+/* All that is queued. */
+static inline void client_reads(struct conn *conn)
+{
+	conn->queued = 0;
+	edge_net_events.on_drained(fake.edge, conn);
 }
 
 static inline void client_goes(struct conn *conn)

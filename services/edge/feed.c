@@ -1,5 +1,6 @@
 #include "services/edge/feed.h"
 
+#include "common/clock.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/map.h"
@@ -11,6 +12,7 @@
 #define FETCH_MOST 1000 /* insights in one answer                       */
 #define FETCH_MS   2000
 #define RETRY_MS   200
+#define CLOCKS_MS  600000 /* by which a publisher's clock may be behind ours, at most */
 
 /* One publisher's numbers. */
 struct source {
@@ -18,6 +20,7 @@ struct source {
 	char name[BUS_NAME_MAX];
 	uint64_t next;   /* the number to deliver next; 0 = not known yet */
 	uint64_t newest; /* the newest number heard of                    */
+	int64_t made_ms; /* when the newest one delivered was made        */
 	bool fetching;
 	struct timer retry;
 };
@@ -54,10 +57,14 @@ static struct audience *audience_of(struct feed *feed, const void *account)
 	return MAP_OWNER(map_find(&feed->audiences, account), struct audience, node);
 }
 
-static void deliver(struct feed *feed, const Publisher__NumberedInsight *numbered)
+static void deliver(struct source *source, const Publisher__NumberedInsight *numbered, bool fetched)
 {
+	struct feed *feed = source->feed;
 	struct audience *audience = NULL;
-	struct net_shared *text;
+	struct feed_item item = { .insight = numbered->insight,
+		                  .source = (unsigned)(source - feed->source),
+		                  .number = numbered->number,
+		                  .fetched = fetched };
 	char *json;
 	struct list turn;
 
@@ -67,7 +74,8 @@ static void deliver(struct feed *feed, const Publisher__NumberedInsight *numbere
 	if (!audience || list_empty(&audience->subscribers))
 		return;
 	json = json_of_message(&numbered->insight->base);
-	text = net_shared_new(BYTES(json, strlen(json)));
+	item.json = BYTES(json, strlen(json));
+	item.text = net_shared_new(item.json);
 	/* A subscriber may leave, and with the last the audience: move each over as it is told. */
 	list_init(&turn);
 	while (!list_empty(&audience->subscribers))
@@ -77,15 +85,15 @@ static void deliver(struct feed *feed, const Publisher__NumberedInsight *numbere
 		        LIST_OWNER(list_first(&turn), struct feed_subscriber, link);
 
 		list_append(&audience->subscribers, &subscriber->link);
-		subscriber->on_insight(subscriber, numbered->insight, text);
+		subscriber->on_insight(subscriber, &item);
 		audience = audience_of(feed, numbered->account.data);
 		MUST(audience != NULL || list_empty(&turn));
 	}
-	net_shared_unref(text);
+	net_shared_unref(item.text);
 	mem_free(json);
 }
 
-static void take(struct source *source, const Publisher__InsightsPublished *published)
+static void take(struct source *source, const Publisher__InsightsPublished *published, bool fetched)
 {
 	for (size_t i = 0; i < published->n_insights; i++) {
 		const Publisher__NumberedInsight *numbered = published->insights[i];
@@ -97,7 +105,8 @@ static void take(struct source *source, const Publisher__InsightsPublished *publ
 		if (numbered->number > source->next)
 			break; /* a hole: fetched from here on */
 		source->next++;
-		deliver(source->feed, numbered);
+		source->made_ms = numbered->insight->ts;
+		deliver(source, numbered, fetched);
 	}
 	if (published->newest > source->newest)
 		source->newest = published->newest;
@@ -141,6 +150,7 @@ static void on_fetched(void *ctx, enum err err, struct bytes data)
 	if (source->next == 0) {
 		source->newest = reply->insights_published->newest;
 		source->next = source->newest + 1;
+		source->made_ms = clock_wall_ms() - CLOCKS_MS;
 		on_ready(source->feed);
 		return;
 	}
@@ -152,7 +162,7 @@ static void on_fetched(void *ctx, enum err err, struct bytes data)
 		         (unsigned long long)reply->insights_published->insights[0]->number);
 		source->next = reply->insights_published->insights[0]->number;
 	}
-	take(source, reply->insights_published);
+	take(source, reply->insights_published, true);
 	if (reply->insights_published->n_insights == 0 && source->next <= source->newest)
 		timer_set(source->feed->loop, &source->retry, RETRY_MS, fetch, source);
 	else
@@ -188,7 +198,7 @@ static void on_broadcast(void *ctx, struct bytes event)
 	}
 	if (source->next == 0)
 		return; /* it does not know yet where it stands */
-	take(source, (const Publisher__InsightsPublished *)message);
+	take(source, (const Publisher__InsightsPublished *)message, false);
 	catch_up(source);
 }
 
@@ -222,6 +232,17 @@ void feed_leave(struct feed *feed, struct feed_subscriber *subscriber)
 		feed->counts.subscribers--;
 	subscriber->joined = false;
 	list_remove(&subscriber->link);
+}
+
+unsigned feed_sources(const struct feed *feed)
+{
+	return feed->n_sources;
+}
+
+struct feed_place feed_place(const struct feed *feed, unsigned source)
+{
+	MUST(source < feed->n_sources && feed->source[source].next > 0);
+	return (struct feed_place){ feed->source[source].next - 1, feed->source[source].made_ms };
 }
 
 const struct feed_counts *feed_counts(const struct feed *feed)

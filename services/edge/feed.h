@@ -4,7 +4,8 @@
  * Publishers number what they broadcast, without holes, over restarts too. The feed
  * delivers each number once and in order: one it has seen is dropped, a hole is fetched.
  *
- * A subscriber that cannot drain its queue is told so and let go; nobody waits for it.
+ * A subscriber that cannot drain its queue is told so and let go; nobody waits for it. (One that
+ * only could not take a hole at once catches up by itself: replay.h.)
  */
 #ifndef EDGE_FEED_H
 #define EDGE_FEED_H
@@ -17,14 +18,22 @@
 
 struct feed;
 
+/* One insight on its way to the subscribers, borrowed for the call. */
+struct feed_item {
+	const Publisher__Insight *insight;
+	struct net_shared *text; /* its JSON, made once for all */
+	struct bytes json;       /* the same, bare              */
+	unsigned source;         /* its publisher, and its number there */
+	uint64_t number;
+	bool fetched; /* with others of a hole, faster than they were made */
+};
+
 /* Embedded in who listens. */
 struct feed_subscriber {
 	struct list link;
 	struct uuid account;
 	bool joined; /* past on_ready */
-	/* One insight; text is its JSON, made once for all. */
-	void (*on_insight)(struct feed_subscriber *subscriber, const Publisher__Insight *insight,
-	                   struct net_shared *text);
+	void (*on_insight)(struct feed_subscriber *subscriber, const struct feed_item *item);
 	/* For those who came before the feed knew where it stands. */
 	void (*on_ready)(struct feed_subscriber *subscriber);
 };
@@ -38,6 +47,15 @@ bool feed_ready(const struct feed *feed);
 /* From on_ready (called from inside when the feed is ready) nothing of the account is missed. */
 void feed_join(struct feed *feed, struct feed_subscriber *subscriber);
 void feed_leave(struct feed *feed, struct feed_subscriber *subscriber);
+
+/* Where the feed stands with one publisher: every number up to this one was delivered, and what
+ * is numbered above was made then or later. */
+struct feed_place {
+	uint64_t number;
+	int64_t made_ms;
+};
+unsigned feed_sources(const struct feed *feed);
+struct feed_place feed_place(const struct feed *feed, unsigned source);
 
 struct feed_counts {
 	uint64_t insights, repeated, holes, subscribers;

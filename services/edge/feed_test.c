@@ -31,7 +31,7 @@ void net_shared_unref(struct net_shared *shared)
 
 struct listener {
 	struct feed_subscriber base;
-	unsigned ready, n;
+	unsigned ready, n, fetched;
 	int64_t heard[64];       /* t of each insight */
 	struct listener *let_go; /* leaves when this one hears */
 	struct listener *let_go_too;
@@ -41,13 +41,14 @@ struct listener {
 static struct feed *feed;
 static struct listener listener[4];
 
-static void on_insight(struct feed_subscriber *base, const Publisher__Insight *insight,
-                       struct net_shared *text)
+static void on_insight(struct feed_subscriber *base, const struct feed_item *item)
 {
 	struct listener *told = (struct listener *)base;
 
-	cr_assert(memmem(text->text.data, text->text.len, "\"hr\"", 4) != NULL);
-	told->heard[told->n++ % ARRAY_LEN(told->heard)] = insight->t;
+	cr_assert(memmem(item->text->text.data, item->text->text.len, "\"hr\"", 4) != NULL);
+	cr_assert_eq(item->number, (uint64_t)item->insight->t);
+	told->fetched += item->fetched;
+	told->heard[told->n++ % ARRAY_LEN(told->heard)] = item->insight->t;
 	if (told->let_go)
 		feed_leave(feed, &told->let_go->base);
 	if (told->let_go_too)

@@ -9,7 +9,8 @@
 
 #define VALUE_MAX 129 /* a device id and its zero */
 
-static const char *const types[] = { "hr", "rr", "spo2", "hrv_rmssd", "hrv_sdnn", "motion" };
+static const char *const types[FILTER_TYPES] = { "hr",        "rr",       "spo2",
+	                                         "hrv_rmssd", "hrv_sdnn", "motion" };
 #define CORE_TYPES 0x7u /* the first three */
 
 static uint32_t type_bit(const char *name)
@@ -113,11 +114,24 @@ static bool is_among(char *const *values, size_t n, const char *text)
 	return n == 0;
 }
 
+static uint32_t wanted_bits(const struct filter *filter)
+{
+	return filter->types ? filter->types : CORE_TYPES;
+}
+
+size_t filter_types(const struct filter *filter, const char *ret[FILTER_TYPES])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < FILTER_TYPES; i++)
+		if (wanted_bits(filter) >> i & 1)
+			ret[n++] = types[i];
+	return n;
+}
+
 bool filter_passes(const struct filter *filter, const Publisher__Insight *insight)
 {
-	uint32_t wanted = filter->types ? filter->types : CORE_TYPES;
-
-	return (type_bit(insight->type) & wanted) &&
+	return (type_bit(insight->type) & wanted_bits(filter)) &&
 	       is_among(filter->session, filter->n_sessions, insight->session_id) &&
 	       is_among(filter->device, filter->n_devices, insight->device_id);
 }

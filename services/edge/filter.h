@@ -13,6 +13,7 @@
 
 #define FILTER_VALUES 64 /* of one parameter  */
 #define FILTER_WHY    124
+#define FILTER_TYPES  6
 
 struct filter {
 	char **session, **device;
@@ -23,6 +24,8 @@ struct filter {
 /* False and why names the parameter. filter_done() in any case. */
 bool filter_read(struct filter *filter, const char *query, char why[FILTER_WHY]);
 void filter_done(struct filter *filter);
+/* The names of the types that may pass; returns how many. */
+size_t filter_types(const struct filter *filter, const char *ret[FILTER_TYPES]);
 bool filter_passes(const struct filter *filter, const Publisher__Insight *insight);
 
 #endif

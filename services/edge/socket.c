@@ -22,12 +22,22 @@ static void end(struct socket *socket, int code, const char *reason)
 	socket->ops->ended(socket, code, reason);
 }
 
+static void close_conn(struct socket *socket, int code, const char *reason, bool now)
+{
+	if (socket->ops->close)
+		socket->ops->close(socket, code, reason, now);
+	else if (now)
+		net_close_now(socket->conn, code, reason);
+	else
+		net_close(socket->conn, code, reason);
+}
+
 void socket_end(struct socket *socket, int code, const char *reason)
 {
 	if (socket->over)
 		return;
 	end(socket, code, reason);
-	net_close(socket->conn, code, reason);
+	close_conn(socket, code, reason, false);
 }
 
 void socket_kill(struct socket *socket, int code, const char *reason)
@@ -35,7 +45,7 @@ void socket_kill(struct socket *socket, int code, const char *reason)
 	if (socket->over)
 		return;
 	end(socket, code, reason);
-	net_close_now(socket->conn, code, reason);
+	close_conn(socket, code, reason, true);
 }
 
 static void on_answer(struct grant_user *user, enum err err, const char *why)
@@ -70,7 +80,7 @@ void socket_open(struct socket *socket, const struct socket_ops *ops, struct edg
 	socket->ops = ops;
 	socket->edge = edge;
 	socket->conn = conn;
-	socket->user.kind = conn_endpoint(conn);
+	socket->user.kind = conn_endpoint(conn) == NET_HTTP ? NET_SUBSCRIBE : conn_endpoint(conn);
 	socket->user.on_answer = on_answer;
 	socket->user.on_dead = on_dead;
 	conn_set_user(conn, socket);

@@ -19,6 +19,8 @@ struct socket_ops {
 	void (*ended)(struct socket *socket, int code, const char *reason);
 	/* The conn is gone, ended() was called before. Frees the socket. */
 	void (*free)(struct socket *socket);
+	/* How it is closed; now: what is queued is dropped. NULL: as a WebSocket. */
+	void (*close)(struct socket *socket, int code, const char *reason, bool now);
 };
 
 struct socket {

@@ -1,126 +1,25 @@
 #include "services/edge/subscribe.h"
 
-#include "common/principal.h"
-#include "common/wire.h"
-#include "services/edge/filter.h"
-#include "services/edge/socket.h"
-
-#include <string.h>
+#include "services/edge/subscription.h"
 
 #define ECHO_QUEUE_BYTES (8u * 1024 * 1024)
 #define OPEN_MS          9000
-#define TOO_SLOW         "too slow: insights were not read in time; reconnect"
 
-struct subscription {
-	struct socket socket;
-	struct filter filter;
-	bool is_bad; /* the query; told to those who may subscribe */
-	char why[FILTER_WHY];
-	struct feed_subscriber feed;
-	bool slow; /* it has left the feed, and is told so as soon as it reads */
-};
-
-static struct subscription *of_feed(struct feed_subscriber *feed)
+static enum err send(struct subscription *subscription, const char *id, struct bytes json,
+                     struct net_shared *shared)
 {
-	return (struct subscription *)((char *)feed - offsetof(struct subscription, feed));
-}
+	struct conn *conn = subscription->socket.conn;
 
-static void on_tell_timeout(void *ctx)
-{
-	socket_kill(ctx, 1013, TOO_SLOW);
-}
-
-static void too_slow(struct subscription *subscription)
-{
-	struct socket *socket = &subscription->socket;
-
-	subscription->slow = true;
-	socket->edge->metrics.subscribers_too_slow_total++;
-	feed_leave(socket->edge->feed, &subscription->feed);
-	timer_set(socket->edge->loop, &socket->timer, SUBSCRIBE_TELL_MS, on_tell_timeout, socket);
-	net_drop_queued(socket->conn);
-	if (net_queued_bytes(socket->conn) == 0)
-		socket_end(socket, 1013, TOO_SLOW);
-}
-
-void subscribe_drained(struct socket *socket)
-{
-	if (((struct subscription *)socket)->slow)
-		socket_end(socket, 1013, TOO_SLOW);
-}
-
-static void on_insight(struct feed_subscriber *feed, const Publisher__Insight *insight,
-                       struct net_shared *text)
-{
-	struct subscription *subscription = of_feed(feed);
-	const Raeh__Principal *principal = grant_principal(&subscription->socket.user);
-
-	if (!principal || !filter_passes(&subscription->filter, insight))
-		return;
-	if (principal->device_id && strcmp(principal->device_id, insight->device_id) != 0)
-		return;
-	if (net_send_shared(subscription->socket.conn, text, SUBSCRIBE_QUEUE_BYTES) != OK)
-		too_slow(subscription);
-}
-
-static void on_ready(struct feed_subscriber *feed)
-{
-	static const char subscribed[] = "{\"status\":\"subscribed\"}";
-	struct subscription *subscription = of_feed(feed);
-	struct socket *socket = &subscription->socket;
-
-	timer_stop(socket->edge->loop, &socket->timer);
-	if (net_send_text(socket->conn, BYTES(subscribed, sizeof subscribed - 1),
-	                  SUBSCRIBE_QUEUE_BYTES) != OK)
-		too_slow(subscription);
-}
-
-static void admitted(struct socket *socket)
-{
-	struct subscription *subscription = (struct subscription *)socket;
-	const Raeh__Principal *principal = grant_principal(&socket->user);
-
-	if (!socket_has_scope(socket, SCOPE_SUBSCRIBE))
-		return;
-	if (subscription->is_bad) {
-		socket_end(socket, 4004, subscription->why);
-		return;
-	}
-	MUST(wire_id(principal->account, &subscription->feed.account));
-	subscription->feed.on_insight = on_insight;
-	subscription->feed.on_ready = on_ready;
-	feed_join(socket->edge->feed, &subscription->feed);
-}
-
-/* What a subscriber sends is ignored. */
-static void ignore(struct socket *socket, bool binary, struct bytes message)
-{
-	(void)socket;
-	(void)binary;
-	(void)message;
-}
-
-static void ended(struct socket *socket, int code, const char *reason)
-{
-	struct subscription *subscription = (struct subscription *)socket;
-
-	(void)code;
-	(void)reason;
-	socket->edge->metrics.sockets_subscribe--;
-	feed_leave(socket->edge->feed, &subscription->feed);
-}
-
-static void free_subscription(struct socket *socket)
-{
-	filter_done(&((struct subscription *)socket)->filter);
-	mem_free(socket);
+	(void)id;
+	return shared ? net_send_shared(conn, shared, SUBSCRIBE_QUEUE_BYTES)
+	              : net_send_text(conn, json, SUBSCRIBE_QUEUE_BYTES);
 }
 
 static const struct socket_ops subscribe_ops = {
-	.admitted = admitted,
-	.message = ignore,
-	.ended = ended,
-	.free = free_subscription,
+	.admitted = subscription_admitted,
+	.message = subscription_message,
+	.ended = subscription_ended,
+	.free = subscription_free,
 };
 
 static void on_open_timeout(void *ctx)
@@ -132,13 +31,18 @@ void subscribe_open(struct edge *edge, struct conn *conn, const struct net_reque
 {
 	struct subscription *subscription = xcalloc(1, sizeof *subscription);
 
-	subscription->is_bad =
-	        !filter_read(&subscription->filter, request->query, subscription->why);
+	subscription->send = send;
+	subscription_read(subscription, request->query, NULL);
 	edge->metrics.sockets_subscribe++;
 	net_bound_kernel_buffer(conn, SUBSCRIBE_KERNEL_BYTES);
 	timer_set(edge->loop, &subscription->socket.timer, OPEN_MS, on_open_timeout,
 	          &subscription->socket);
 	socket_open(&subscription->socket, &subscribe_ops, edge, conn, request);
+}
+
+void subscribe_drained(struct socket *socket)
+{
+	subscription_drained((struct subscription *)socket);
 }
 
 /* ---- echo ---- */
@@ -169,7 +73,7 @@ static const struct socket_ops echo_ops = {
 	.admitted = echo_admitted,
 	.message = echo_message,
 	.ended = echo_ended,
-	.free = free_subscription,
+	.free = subscription_free,
 };
 
 void echo_open(struct edge *edge, struct conn *conn, const struct net_request *request)

@@ -22,8 +22,17 @@ static uint64_t number_in(struct bytes row)
 	return key_read_u64((const uint8_t *)row.data + row.len - 8);
 }
 
-/* The first or the last number in the store; 0: there is none. */
-static enum err find_number(struct store *store, bool last, uint64_t *ret)
+static int64_t made_ms(struct bytes row)
+{
+	ProtobufCMessage *message = wire_unpack(&publisher__numbered_insight__descriptor, row);
+	int64_t ts = message ? ((Publisher__NumberedInsight *)message)->insight->ts : INT64_MIN;
+
+	wire_free(message);
+	return ts;
+}
+
+/* The first or the last number in the store, and when it was made; 0: there is none. */
+static enum err find_number(struct store *store, bool last, uint64_t *ret, int64_t *ret_ms)
 {
 	struct key from, to;
 	struct store_scan *scan;
@@ -33,7 +42,11 @@ static enum err find_number(struct store *store, bool last, uint64_t *ret)
 	key_start(&from, PARTITION_OWN, NULL, 'O');
 	key_end_of(&from, &to);
 	scan = scan_open(store, key_bytes(&from), key_bytes(&to), last);
-	*ret = scan_next(scan, &row, &value) ? number_in(row) : 0;
+	*ret = 0;
+	if (scan_next(scan, &row, &value)) {
+		*ret = number_in(row);
+		*ret_ms = made_ms(value);
+	}
 	err = scan_err(scan);
 	scan_close(scan);
 	return err;
@@ -41,12 +54,13 @@ static enum err find_number(struct store *store, bool last, uint64_t *ret)
 
 enum err outbox_init(struct outbox *outbox, struct store *store)
 {
+	int64_t trimmed_ms;
 	enum err err;
 
 	*outbox = (struct outbox){ .store = store };
-	err = find_number(store, true, &outbox->newest);
+	err = find_number(store, true, &outbox->newest, &outbox->made_ms);
 	if (err == OK)
-		err = find_number(store, false, &outbox->trimmed);
+		err = find_number(store, false, &outbox->trimmed, &trimmed_ms);
 	outbox_settle(outbox, true);
 	return err;
 }
@@ -203,6 +217,15 @@ static void remember_fresh(struct outbox *outbox, const struct session *session,
 	        (struct outbox_fresh){ session, insight->type, insight->t_ms };
 }
 
+static int64_t next_ms(struct outbox *outbox)
+{
+	int64_t now = clock_wall_ms();
+
+	if (now > outbox->made_ms || now < outbox->made_ms - OUTBOX_STEP_MS)
+		outbox->made_ms = now;
+	return outbox->made_ms;
+}
+
 bool outbox_add(struct outbox *outbox, struct store_batch *batch, struct session *session,
                 const struct analysis_insight *insight)
 {
@@ -216,7 +239,7 @@ bool outbox_add(struct outbox *outbox, struct store_batch *batch, struct session
 	    is_out(outbox, session, key_bytes(&key), insight))
 		return false;
 	outbox->newest++;
-	id = uuid_numbered(clock_wall_ms(),
+	id = uuid_numbered(next_ms(outbox),
 	                   (uint64_t)session->name.partition << NUMBER_BITS | outbox->newest);
 	packed = pack(outbox, session, insight, &id);
 	batch_put(batch, key_bytes(&key), BYTES("", 0));
@@ -276,15 +299,6 @@ uint64_t outbox_read(struct outbox *outbox, uint64_t from, uint64_t to, size_t l
 	}
 	scan_close(scan);
 	return last;
-}
-
-static int64_t made_ms(struct bytes row)
-{
-	ProtobufCMessage *message = wire_unpack(&publisher__numbered_insight__descriptor, row);
-	int64_t ts = message ? ((Publisher__NumberedInsight *)message)->insight->ts : INT64_MIN;
-
-	wire_free(message);
-	return ts;
 }
 
 uint64_t outbox_since(struct outbox *outbox, int64_t since_ms, size_t limit)

@@ -7,6 +7,8 @@
  * newest OUTBOX_KEPT stay.
  *
  * Numbers are given when a row goes into a batch; a batch that is refused gives them back.
+ * The ids' times never step back against the numbers by less than OUTBOX_STEP_MS, so that who
+ * knows an id finds everything numbered behind it at its ms or later.
  */
 #ifndef PUBLISHER_OUTBOX_H
 #define PUBLISHER_OUTBOX_H
@@ -16,6 +18,7 @@
 #define OUTBOX_KEPT       100000
 #define OUTBOX_TRIM_STEP  1000
 #define OUTBOX_READ_BYTES (1u << 20) /* of one message made of these rows */
+#define OUTBOX_STEP_MS    60000      /* a clock that is set back further is followed */
 
 struct outbox_fresh {
 	const struct session *session;
@@ -28,6 +31,7 @@ struct outbox {
 	uint64_t newest;                   /* the last number given */
 	uint64_t trimmed;                  /* all numbers below have gone */
 	uint64_t written, written_trimmed; /* these two, as the store has them */
+	int64_t made_ms;                   /* of the newest id */
 	struct outbox_fresh *fresh;        /* what the batch holds */
 	size_t n_fresh, cap_fresh;
 	struct buf row, packed;

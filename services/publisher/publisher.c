@@ -9,6 +9,7 @@
 #include "services/publisher/publisher_raw.h"
 #include "services/publisher/publisher_reply.h"
 #include "services/publisher/publisher_turns.h"
+#include "services/publisher/replay.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -128,21 +129,40 @@ static void on_metrics(struct publisher *publisher, struct bus_call *call,
 	answer_now(call, &reply);
 }
 
-static bool asker_of(struct publisher *publisher, struct bus_call *call,
-                     const Publisher__PublisherRequest *request, struct asker *ret)
+static bool asker_with(struct publisher *publisher, struct bus_call *call,
+                       const Publisher__PublisherRequest *request, uint32_t scope,
+                       struct asker *ret)
 {
+	char why[64];
+
 	if (drop_early(publisher, call))
 		return false;
 	if (principal_check(request->principal, publisher->deps.secret, &ret->account) != OK) {
 		refuse(call, 401, "the request is not signed for an account");
 		return false;
 	}
-	if (!(request->principal->scopes & SCOPE_READ)) {
-		refuse(call, 403, "the key has no scope read");
+	if (!(request->principal->scopes & scope)) {
+		(void)snprintf(why, sizeof why, "the key has no scope %s", scope_name(scope));
+		refuse(call, 403, why);
 		return false;
 	}
 	ret->device_id = request->principal->device_id;
 	return true;
+}
+
+static bool asker_of(struct publisher *publisher, struct bus_call *call,
+                     const Publisher__PublisherRequest *request, struct asker *ret)
+{
+	return asker_with(publisher, call, request, SCOPE_READ, ret);
+}
+
+static void on_replay_insights(struct publisher *publisher, struct bus_call *call,
+                               const Publisher__PublisherRequest *request)
+{
+	struct asker asker;
+
+	if (asker_with(publisher, call, request, SCOPE_SUBSCRIBE, &asker))
+		replay_answer(&publisher->history, &asker, call, request->replay_insights);
 }
 
 static void on_get_session(struct publisher *publisher, struct bus_call *call,
@@ -184,6 +204,7 @@ static void (*const handlers[])(struct publisher *, struct bus_call *,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_SESSION_INSIGHTS] = on_session_insights,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_LIST_INSIGHTS] = on_list_insights,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_METRICS] = on_metrics,
+	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_REPLAY_INSIGHTS] = on_replay_insights,
 };
 
 static void on_call(void *self, struct bus_call *call, struct bytes bytes)

@@ -1,0 +1,136 @@
+"""after= and since=: what an app has missed, then what comes; and the same as an event stream."""
+import asyncio
+import random
+import time
+
+from client import (close_of, closed_session, frames, ingest, make_model, receive, rest,
+                    stream, subscribe)
+
+STACK = {"edges": 2, "publishers": 1}
+WAIT_S = 40
+
+
+async def fresh(stack):
+    """A key of an account of its own, with a model: what it hears is ours alone."""
+    key = stack.key()
+    return key, make_model(stack, key)
+
+
+def insights_of(stack, key, session):
+    with rest(stack, key) as http:
+        return http.get(f"/v1/sessions/{session}/insights").json()
+
+
+async def history(stack, key, model, device, seconds=60):
+    """A closed session's insights, oldest first."""
+    session = await stream(stack, key, model, seconds, device)
+    closed_session(stack, key, session)
+    return insights_of(stack, key, session)
+
+
+async def hear(socket, ids, seconds=WAIT_S):
+    """Reads until every id was heard; what came, in order."""
+    got, left = [], set(ids)
+    end = time.monotonic() + seconds
+    while left:
+        message = await receive(socket, max(0.1, end - time.monotonic()))
+        if "id" in message:
+            got.append(message)
+            left.discard(message["id"])
+    return got
+
+
+async def test_after_an_insight_comes_exactly_the_rest_and_then_what_is_new(stack):
+    key, model = await fresh(stack)
+    past = await history(stack, key, model, "past")
+    async with subscribe(stack, key, after=past[9]["id"]) as app:
+        assert await receive(app) == {"status": "subscribed"}
+        new = await history(stack, key, model, "new", 14)
+        got = await hear(app, [new[-1]["id"]])
+    assert [i["id"] for i in got] == [i["id"] for i in past[10:] + new]
+    assert got[0] == past[10]
+
+
+async def test_since_a_time_is_inclusive_and_filters_hold_for_both_parts(stack):
+    key, model = await fresh(stack)
+    past = await history(stack, key, model, "one", 45)
+    other = await history(stack, key, model, "two", 45)
+    since = past[5]["ts"]
+    async with subscribe(stack, key, since=since) as app:
+        got = await hear(app, [other[-1]["id"]])
+    assert {i["id"] for i in got} == {i["id"] for i in past + other if i["ts"] >= since}
+    assert len(got) == len({i["id"] for i in got})
+    async with subscribe(stack, key, since=since, device_id="two", type="rr") as app:
+        last = [i for i in other if i["type"] == "rr"][-1]
+        got = await hear(app, [last["id"]])
+        new = await history(stack, key, model, "two", 45)
+        await history(stack, key, model, "one", 14)
+        got += await hear(app, [[i for i in new if i["type"] == "rr"][-1]["id"]])
+    assert [i["id"] for i in got] == [i["id"] for i in other + new if i["type"] == "rr"]
+
+
+async def test_an_app_that_is_cut_off_at_random_misses_nothing_and_hears_nothing_twice(stack):
+    key, model = await fresh(stack)
+    rng, got, done = random.Random(7), [], asyncio.Event()
+
+    async def device(name):
+        async with ingest(stack, key, model, name) as socket:
+            session = (await receive(socket))["session_id"]
+            for n, message in enumerate(frames(90)):
+                await socket.send(message)
+                if n % 10 == 0:
+                    await asyncio.sleep(0.02)
+        return session
+
+    async def app():
+        query = {"since": 0}
+        while True:
+            async with subscribe(stack, key, **query) as socket:
+                for _ in range(rng.randrange(1, 40)):
+                    try:
+                        message = await receive(socket, 0.5)
+                    except asyncio.TimeoutError:
+                        if done.is_set():
+                            return
+                        continue
+                    if "id" in message:
+                        got.append(message["id"])
+                        query = {"after": message["id"]}
+
+    listening = asyncio.create_task(app())
+    sessions = await asyncio.gather(*(device(f"cut-{n}") for n in range(4)))
+    for session in sessions:
+        closed_session(stack, key, session)
+    everything = [i["id"] for s in sessions for i in insights_of(stack, key, s)]
+    deadline = time.monotonic() + WAIT_S
+    while len(got) < len(everything) and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    done.set()
+    await asyncio.wait_for(listening, WAIT_S)
+    assert len(got) == len(set(got)), "twice"
+    assert set(got) == set(everything)
+
+
+async def test_history_survives_a_publisher_that_dies_while_it_is_told(stack):
+    key, model = await fresh(stack)
+    past = await history(stack, key, model, "dies", 120)
+    async with subscribe(stack, key, since=0) as app:
+        pid = stack.kill("publisher-0")
+        got = await hear(app, [past[-1]["id"]])
+        stack.wait_restarted("publisher-0", pid)
+    stack.wait_ready()
+    assert [i["id"] for i in got] == [i["id"] for i in past]
+
+
+async def test_what_cannot_be_is_refused_and_anothers_insight_tells_nothing_of_theirs(stack):
+    key, model = await fresh(stack)
+    for query in ({"after": "x"}, {"since": "yesterday"}, {"since": -1}):
+        code, reason = await close_of(subscribe(stack, key, **query))
+        assert code == 4004 and reason.startswith(list(query)[0] + ":"), (code, reason)
+    theirs = await history(stack, key, model, "theirs", 14)
+    other, other_model = await fresh(stack)
+    async with subscribe(stack, other, after=theirs[0]["id"]) as app:
+        assert await receive(app) == {"status": "subscribed"}
+        mine = await history(stack, other, other_model, "mine", 14)
+        got = await hear(app, [mine[-1]["id"]])
+    assert [i["id"] for i in got] == [i["id"] for i in mine]

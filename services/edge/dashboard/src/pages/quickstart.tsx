@@ -1,0 +1,228 @@
+// Quickstart: three steps that tick themselves off as they happen.
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { api } from "../lib/api";
+import { reading } from "../lib/format";
+import { startWatch } from "../lib/frame";
+import { listen } from "../lib/live";
+import { Link } from "../lib/router";
+import { color } from "../lib/theme";
+import type { DeviceModel, Insight, Key, Session } from "../lib/types";
+import { asError, useGet, useTitle } from "../lib/use";
+import type { ApiError } from "../lib/api";
+import { Badge, Button, Card, Fault, Id, PageHead, Quality } from "../ui/basic";
+import { DeviceSnippet } from "../ui/code";
+import { Icon } from "../ui/icon";
+import { MintDialog } from "../ui/mint";
+import { RegisterDialog } from "../ui/model-form";
+import { drawTrace, type Trace } from "../ui/wave";
+
+const BROWSER_WATCH = "watch-in-the-browser"; // the external id of its keys
+const LOOK_MS = 2000;
+
+export function QuickstartPage() {
+  useTitle("Quickstart");
+  const models = useGet<DeviceModel[]>("/v1/device-models?limit=50", LOOK_MS * 2);
+  const keys = useGet<Key[]>("/v1/keys?limit=50", LOOK_MS * 2);
+  const sessions = useGet<Session[]>("/v1/sessions?limit=1", LOOK_MS);
+  const [dialog, setDialog] = useState<"" | "model" | "key">("");
+  const [heart, setHeart] = useState<Insight | null>(null);
+  useEffect(() => listen((insight) => insight.type === "hr" && setHeart(insight)), []);
+
+  const model = models.data?.find((one) => one.modality_channels.length) || null;
+  const key = keys.data?.find((one) => one.external_id !== BROWSER_WATCH) || null;
+  const session = sessions.data?.[0] || null;
+  const newest = useGet<Session>(session ? `/v1/sessions/${session.id}` : null, LOOK_MS).data;
+  const streamed = Boolean(heart || newest?.frames || (session && session.status === "closed"));
+  const known = models.data && keys.data && sessions.data;
+  const done = [model, key, streamed].filter(Boolean).length;
+  const fault = models.error || keys.error || sessions.error;
+
+  return (
+    <>
+      <PageHead title="Quickstart" about={known && done === 3 ? "All done: you stream." : "From nothing to a live heart rate, in three steps that tick themselves off."} />
+      {fault && <Fault error={fault} />}
+      <ol class="steps">
+        <Step n={1} title="Register a watch" done={Boolean(model)} now={!model} waiting={!known}>
+          {model ? (
+            <p>
+              <Link href={`/devices/types/${model.id}`}>{model.name}</Link> <Id value={model.id} label="Device Model ID" short />
+            </p>
+          ) : (
+            <>
+              <p class="muted">A device type tells the server which sensors to expect. One green PPG at 100 Hz is enough for a heart rate.</p>
+              <Button kind="primary" icon="plus" onClick={() => setDialog("model")} disabled={!known}>
+                Register Device Type
+              </Button>
+            </>
+          )}
+        </Step>
+        <Step n={2} title="Make a key" done={Boolean(key)} now={Boolean(model) && !key} waiting={!known}>
+          {key ? (
+            <p>
+              <Link href={`/keys/${key.id}`}>{key.label}</Link> <code class="muted">raeh_{key.hint}…</code>
+            </p>
+          ) : (
+            <>
+              <p class="muted">Devices and apps show it when they connect. You will see it once.</p>
+              <Button kind={model ? "primary" : "plain"} icon="keys" onClick={() => setDialog("key")} disabled={!known}>
+                Create key
+              </Button>
+            </>
+          )}
+        </Step>
+        <Step n={3} title="Stream" done={streamed} now={Boolean(model && key) && !streamed} waiting={!known}>
+          <p class="muted">
+            Run the program below with your key, or let this browser play the watch: it sends a
+            synthetic pulse through the same socket.
+          </p>
+          <BrowserWatch model={model} />
+          {heart && <HeartBeat of={heart} />}
+        </Step>
+      </ol>
+      <Card title="Your program" about="It is filled with this server's address and your device type; the key comes from RAEH_KEY.">
+        <DeviceSnippet modelId={model?.id || null} />
+      </Card>
+      {dialog === "model" && <RegisterDialog name="My watch" onClose={() => setDialog("")} onMade={models.reload} />}
+      {dialog === "key" && <MintDialog label="My watch" modelId={model?.id} onClose={() => setDialog("")} onMade={keys.reload} />}
+    </>
+  );
+}
+
+interface StepProps {
+  n: number;
+  title: string;
+  done: boolean;
+  now: boolean;
+  waiting: boolean;
+  children: ComponentChildren;
+}
+
+function Step({ n, title, done, now, waiting, children }: StepProps) {
+  return (
+    <li class={`step card${done ? " done" : ""}${now && !waiting ? " now" : ""}`} data-step={n} data-done={done}>
+      <span class="step-mark" aria-hidden="true">
+        {done ? <Icon name="check" size={18} /> : n}
+      </span>
+      <div class="step-body">
+        <h2>
+          {title}
+          <span class="offscreen">{done ? ", done" : ", to do"}</span>
+        </h2>
+        {children}
+      </div>
+    </li>
+  );
+}
+
+function HeartBeat({ of }: { of: Insight }) {
+  return (
+    <div class="heartbeat" role="status">
+      <span class="heartbeat-value">{reading("hr", of.value)}</span>
+      <span class="unit">bpm</span>
+      <Quality of={of.sqi_class} />
+      <Link href={`/sessions/${of.session_id}`} class="button plain small">
+        Open the session
+      </Link>
+    </div>
+  );
+}
+
+type Watch = { stop: () => void };
+
+// The key that it streams with is made for it, ends within the hour whatever happens, and is
+// deleted when it stops.
+function BrowserWatch({ model }: { model: DeviceModel | null }) {
+  const [state, setState] = useState<"off" | "starting" | "on">("off");
+  const [error, setError] = useState<ApiError | null>(null);
+  const [ended, setEnded] = useState("");
+  const running = useRef<{ watch: Watch; keyId: string } | null>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const trace = useRef<Trace>({ t: [], v: [] });
+
+  const finish = () => {
+    const was = running.current;
+    running.current = null;
+    was?.watch.stop();
+    if (was) api.del(`/v1/keys/${was.keyId}`).catch(() => undefined); // it expires by itself
+    setState("off");
+  };
+  useEffect(() => () => finish(), []);
+
+  useEffect(() => {
+    if (state !== "on") return;
+    let frame = 0;
+    const draw = () => {
+      frame = requestAnimationFrame(draw);
+      const end = Date.now() - 300;
+      if (canvas.current) drawTrace(canvas.current, trace.current, end - 6000, end, color("hr"), 500);
+    };
+    frame = requestAnimationFrame(draw);
+    return () => cancelAnimationFrame(frame);
+  }, [state]);
+
+  const begin = async () => {
+    if (!model) return;
+    setState("starting");
+    setError(null);
+    setEnded("");
+    trace.current = { t: [], v: [] };
+    try {
+      const made = await api.post<Key>("/v1/keys", {
+        label: "Watch in the browser",
+        scopes: ["ingest"],
+        external_id: BROWSER_WATCH,
+        expires_at: new Date(Date.now() + 3600_000).toISOString(),
+      });
+      const rate = model.modality_channels[0].sample_rate_hz;
+      const watch = startWatch(made.key as string, model.id, "watch-in-browser", {
+        onSession: () => setState("on"),
+        onWave: (wave) => {
+          const { t, v } = trace.current;
+          const last = t[t.length - 1] ?? Date.now() - 200;
+          t.push(last + 1000 / rate);
+          v.push(wave);
+          if (t.length > 4000) {
+            t.splice(0, 2000);
+            v.splice(0, 2000);
+          }
+        },
+        onClose: (code, reason) => {
+          if (running.current) {
+            setEnded(`The server closed it with ${code}${reason ? `: ${reason}` : ""}.`);
+            finish();
+          }
+        },
+      });
+      running.current = { watch, keyId: made.id };
+    } catch (cause) {
+      setError(asError(cause));
+      setState("off");
+    }
+  };
+
+  return (
+    <div class="browser-watch">
+      <div class="actions">
+        {state === "off" ? (
+          <Button icon="play" onClick={begin} disabled={!model}>
+            Simulate a watch in this browser
+          </Button>
+        ) : (
+          <Button icon="stop" onClick={finish} busy={state === "starting"}>
+            Stop the watch
+          </Button>
+        )}
+        {state === "on" && (
+          <Badge tone="good" dot>
+            streaming
+          </Badge>
+        )}
+        {!model && <span class="muted">Register a device type first.</span>}
+      </div>
+      {state === "on" && <canvas ref={canvas} class="wave small-wave" role="img" aria-label="The synthetic pulse that is sent" />}
+      {ended && <p class="warn-text">{ended}</p>}
+      {error && <Fault error={error} />}
+    </div>
+  );
+}

@@ -1,0 +1,424 @@
+// One session: its insights as charts, its waveform, what is missing, its clock, how it ended.
+import { useEffect, useMemo, useState } from "preact/hooks";
+import type { ApiError } from "../lib/api";
+import { bytes, clockTime, closeMeaning, count, duration, fullTime, kindOf, modalityName, reading } from "../lib/format";
+import { listen } from "../lib/live";
+import { rawSamples, type SlotTrace } from "../lib/raw";
+import { Link } from "../lib/router";
+import type { DeviceModel, Insight, Session } from "../lib/types";
+import { asError, now, useGet, useTitle } from "../lib/use";
+import { Absent, Badge, Button, Card, Fault, Id, NotFound, PageHead, Quality, Rows, Time } from "../ui/basic";
+import { InsightChart } from "../ui/chart";
+import { Icon } from "../ui/icon";
+import { Monitor } from "../ui/monitor";
+import { Wave } from "../ui/wave";
+import { lasted, Status } from "./sessions";
+
+const order = ["hr", "spo2", "rr", "hrv_rmssd", "hrv_sdnn", "motion"];
+
+// What is stored, and what comes while the session is open.
+function useInsights(session: Session | undefined) {
+  const stored = useGet<Insight[]>(session ? `/v1/sessions/${session.id}/insights` : null);
+  const [fresh, setFresh] = useState<Insight[]>([]);
+  const open = session?.status === "open";
+  useEffect(() => {
+    if (!session || !open) return;
+    return listen((insight) => {
+      if (insight.session_id === session.id) setFresh((rows) => [...rows, insight]);
+    });
+  }, [session?.id, open]);
+  const byType = useMemo(() => {
+    const seen = new Set<string>();
+    const groups = new Map<string, Insight[]>();
+    for (const row of [...(stored.data || []), ...fresh]) {
+      if (seen.has(row.id)) continue;
+      seen.add(row.id);
+      const group = groups.get(row.type);
+      if (group) group.push(row);
+      else groups.set(row.type, [row]);
+    }
+    for (const group of groups.values()) group.sort((a, b) => a.t - b.t);
+    return groups;
+  }, [stored.data, fresh]);
+  return { ...stored, byType };
+}
+
+export function SessionPage({ id }: { id: string }) {
+  const loaded = useGet<Session>(`/v1/sessions/${encodeURIComponent(id)}`, 5000);
+  const session = loaded.data;
+  const model = useGet<DeviceModel>(session ? `/v1/device-models/${session.device_model_id}` : null);
+  const insights = useInsights(session);
+  useTitle(session ? `Session of ${session.device_id}` : "Session");
+  if (loaded.error && !session)
+    return [400, 404].includes(loaded.error.status) ? <NotFound what="session" back={{ href: "/sessions", label: "All sessions" }} /> : <Fault error={loaded.error} retry={loaded.reload} />;
+  if (!session) return <Rows />;
+  return (
+    <>
+      <PageHead
+        title={
+          <>
+            {session.device_id} <Status of={session} />
+          </>
+        }
+        back={{ href: "/sessions", label: "Sessions" }}
+        about={
+          <>
+            Started <Time at={session.started_at} />, {session.status === "open" ? "streaming for" : "lasted"} {lasted(session, now.value)}
+          </>
+        }
+      >
+        <Exports id={session.id} />
+      </PageHead>
+      <Latest byType={insights.byType} open={session.status === "open"} />
+      <Charts of={insights} session={session} />
+      {session.status === "open" ? (
+        <Card title="Waveform" about="The raw samples, as they come.">
+          <Monitor session={session} />
+        </Card>
+      ) : (
+        <StoredWave session={session} model={model.data} byType={insights.byType} />
+      )}
+      <div class="columns">
+        <Details session={session} model={model.data} />
+        <Ending session={session} />
+      </div>
+      <div class="columns">
+        <Gaps session={session} model={model.data} />
+        <Clock session={session} model={model.data} />
+      </div>
+    </>
+  );
+}
+
+function Exports({ id }: { id: string }) {
+  const links: [string, string, string][] = [
+    [`/v1/sessions/${id}/insights?format=csv`, `insights-${id}.csv`, "Insights CSV"],
+    [`/v1/sessions/${id}/frames?format=csv`, `samples-${id}.csv`, "Samples CSV"],
+    [`/v1/sessions/${id}/frames?format=edf`, `samples-${id}.edf`, "Samples EDF"],
+  ];
+  return (
+    <>
+      {links.map(([href, name, text]) => (
+        <a key={href} class="button plain" href={href} download={name}>
+          <Icon name="download" size={16} /> <span>{text}</span>
+        </a>
+      ))}
+    </>
+  );
+}
+
+function Latest({ byType, open }: { byType: Map<string, Insight[]>; open: boolean }) {
+  return (
+    <div class="vitals">
+      {["hr", "spo2", "rr"].map((type) => {
+        const rows = byType.get(type);
+        const last = rows?.[rows.length - 1];
+        const kind = kindOf(type);
+        return (
+          <section key={type} class={`card vital ${type}${last?.sqi_class === "unfit" ? " unfit" : ""}`}>
+            <h2>{kind.name}</h2>
+            <p class="vital-value">
+              {last ? reading(type, last.value) : "--"} <span class="unit">{kind.unit}</span>
+            </p>
+            <p class="vital-foot">
+              {last ? (
+                <>
+                  <Quality of={last.sqi_class} /> <span class="muted">confidence {last.confidence.toFixed(2)}</span>
+                </>
+              ) : (
+                <span class="muted">{type === "spo2" ? "needs red and infrared light" : open ? "waiting for signal" : "no value"}</span>
+              )}
+            </p>
+          </section>
+        );
+      })}
+    </div>
+  );
+}
+
+function Charts({ of, session }: { of: ReturnType<typeof useInsights>; session: Session }) {
+  const types = [...of.byType.keys()].sort((a, b) => (order.indexOf(a) + 99) % 99 - (order.indexOf(b) + 99) % 99);
+  const span = useMemo((): [number, number] => {
+    let [from, to] = [Infinity, -Infinity];
+    for (const rows of of.byType.values())
+      for (const row of rows) {
+        from = Math.min(from, row.t);
+        to = Math.max(to, row.t);
+      }
+    return to - from < 30000 ? [from - 5000, from + 30000] : [from, to];
+  }, [of.byType]);
+  if (of.error) return <Fault error={of.error} retry={of.reload} />;
+  if (!of.data) return <Card title="Insights"><Rows n={8} /></Card>;
+  return (
+    <Card title="Insights" about="Shade: confidence. Grey: unfit, not to be relied on. Drag to zoom, double-click to see all.">
+      {types.length ? (
+        types.map((type) => <InsightChart key={type} type={type} rows={of.byType.get(type) as Insight[]} span={span} />)
+      ) : (
+        <p class="no-rows muted">{session.status === "open" ? "The first heart rate comes within ten seconds of signal." : "This session was too short, or had no signal that gives insights."}</p>
+      )}
+      {types.length > 0 && <AsTable byType={of.byType} types={types} />}
+    </Card>
+  );
+}
+
+// The same for who cannot see the charts, or wants the figures.
+function AsTable({ byType, types }: { byType: Map<string, Insight[]>; types: string[] }) {
+  const [open, setOpen] = useState(false);
+  const rows = open ? types.flatMap((type) => byType.get(type) || []).sort((a, b) => b.t - a.t).slice(0, 100) : [];
+  return (
+    <details class="fold" onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>The newest 100 as a table</summary>
+      <div class="table-scroll short" role="region" aria-label="Insights of the session" tabIndex={0}>
+        <table class="table">
+          <thead>
+            <tr>
+              <th>Session time</th>
+              <th>Kind</th>
+              <th class="num">Value</th>
+              <th class="num">Confidence</th>
+              <th>Quality</th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((row) => (
+              <tr key={row.id}>
+                <td>{clockTime(row.t)}</td>
+                <td>{kindOf(row.type).name}</td>
+                <td class="num">
+                  {reading(row.type, row.value)} {row.unit}
+                </td>
+                <td class="num">{row.confidence.toFixed(2)}</td>
+                <td>{row.sqi_class}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </details>
+  );
+}
+
+const WINDOW_MS = 10000;
+
+function StoredWave({ session, model, byType }: { session: Session; model?: DeviceModel; byType: Map<string, Insight[]> }) {
+  const first = useMemo(() => {
+    const hr = byType.get("hr");
+    return hr?.length ? hr[0].t - WINDOW_MS : new Date(session.started_at).getTime();
+  }, [byType, session.started_at]);
+  const [at, setAt] = useState<number | null>(null);
+  const [traces, setTraces] = useState<SlotTrace[] | null>(null);
+  const [error, setError] = useState<ApiError | null>(null);
+  const from = at ?? first;
+  useEffect(() => {
+    const abort = new AbortController();
+    rawSamples(session.id, from, from + WINDOW_MS, abort.signal).then(
+      (found) => {
+        setTraces(found);
+        setError(null);
+      },
+      (cause) => !abort.signal.aborted && setError(asError(cause)),
+    );
+    return () => abort.abort();
+  }, [session.id, from]);
+  const title = (trace: SlotTrace) => {
+    const modality = trace.name || model?.modality_channels[trace.slot]?.modality || `slot ${trace.slot}`;
+    return `${modalityName(modality)}${trace.channel ? ` · ${"xyz"[trace.channel]}` : ""}`;
+  };
+  return (
+    <Card
+      title="Waveform"
+      about={`Raw samples, ten seconds from ${fullTime(from)}`}
+      actions={
+        <>
+          <Button small icon="left" onClick={() => setAt(from - WINDOW_MS)}>
+            Earlier
+          </Button>
+          <Button small onClick={() => setAt(from + WINDOW_MS)}>
+            Later
+          </Button>
+        </>
+      }
+    >
+      {error ? (
+        error.absent ? <Absent what="The raw waveform" /> : <Fault error={error} />
+      ) : traces === null ? (
+        <div class="wave" />
+      ) : traces.length === 0 ? (
+        <p class="no-rows muted">No samples in these ten seconds.</p>
+      ) : (
+        <div class="monitor">
+          {traces.map((trace) => (
+            <figure key={`${trace.slot}.${trace.channel}`}>
+              <figcaption>{title(trace)}</figcaption>
+              <Wave trace={trace} span={[from, from + WINDOW_MS]} gapMs={1000} label={`Waveform of ${title(trace)}`} ink={["hr", "bad", "spo2", "rr"][trace.slot % 4]} />
+            </figure>
+          ))}
+        </div>
+      )}
+    </Card>
+  );
+}
+
+function Details({ session, model }: { session: Session; model?: DeviceModel }) {
+  return (
+    <Card title="Details">
+      <dl class="facts">
+        <dt>Session id</dt>
+        <dd>
+          <Id value={session.id} label="session id" short />
+        </dd>
+        <dt>Device</dt>
+        <dd>
+          <Link href={`/devices/${encodeURIComponent(session.device_id)}`}>{session.device_id}</Link>
+        </dd>
+        <dt>Device type</dt>
+        <dd>
+          <Link href={`/devices/types/${session.device_model_id}`}>{model?.name || session.device_model_id.slice(0, 8)}</Link>
+        </dd>
+        <dt>Started</dt>
+        <dd>
+          <Time at={session.started_at} relative={false} />
+        </dd>
+        <dt>Ended</dt>
+        <dd>{session.ended_at ? <Time at={session.ended_at} relative={false} /> : "still open"}</dd>
+        <dt>Frames stored</dt>
+        <dd>{session.frames === undefined ? "–" : count(session.frames)}</dd>
+        <dt>Samples stored</dt>
+        <dd>{session.bytes === undefined ? "–" : bytes(session.bytes)}</dd>
+      </dl>
+    </Card>
+  );
+}
+
+function Ending({ session }: { session: Session }) {
+  const meaning = closeMeaning(session.close_code, session.close_reason);
+  return (
+    <Card title="How it ended">
+      {session.status === "open" ? (
+        <p class="muted">It is still open. The close code will say why it ended.</p>
+      ) : meaning ? (
+        <>
+          <p class="big-fact">
+            <Badge tone={meaning.code === 1000 ? "good" : meaning.code >= 4000 || meaning.code === 1007 ? "bad" : "warn"}>{meaning.code}</Badge> {meaning.title}
+          </p>
+          <p>{meaning.text}</p>
+          {session.close_reason && <p class="muted">The server said: “{session.close_reason}”</p>}
+        </>
+      ) : (
+        <p class="muted">No close code is known.</p>
+      )}
+    </Card>
+  );
+}
+
+type Row = Record<string, unknown>;
+
+// The rows of a list, whether bare or under a name.
+const rowsOf = (data: unknown): Row[] => {
+  if (Array.isArray(data)) return data as Row[];
+  for (const value of Object.values((data || {}) as Row)) if (Array.isArray(value)) return value as Row[];
+  return [];
+};
+
+const timeOf = (value: unknown) => (typeof value === "string" ? new Date(value).getTime() : typeof value === "number" ? value : null);
+
+const causes: Record<string, string> = {
+  "never-sent": "never sent by the device",
+  late: "came after its window was judged",
+  rejected: "refused",
+  "rate-limited": "over the key's limit",
+  "edge-lost": "lost with an edge",
+};
+
+function slotName(model: DeviceModel | undefined, slot: unknown) {
+  const channel = model?.modality_channels[Number(slot)];
+  return channel ? modalityName(channel.modality) : `slot ${slot}`;
+}
+
+function Gaps({ session, model }: { session: Session; model?: DeviceModel }) {
+  const loaded = useGet<unknown>(`/v1/sessions/${session.id}/gaps`, session.status === "open" ? 10000 : 0);
+  const rows = rowsOf(loaded.data);
+  return (
+    <Card title="Gaps" about="Every interval that is missing, and why.">
+      {loaded.error ? (
+        loaded.error.absent ? <Absent what="The gap ledger" /> : <Fault error={loaded.error} retry={loaded.reload} />
+      ) : !loaded.data ? (
+        <Rows n={3} />
+      ) : rows.length === 0 ? (
+        <p class="muted">Nothing is missing.</p>
+      ) : (
+        <div class="table-scroll short" role="region" aria-label="Gaps" tabIndex={0}>
+          <table class="table">
+            <thead>
+              <tr>
+                <th>From</th>
+                <th class="num">Length</th>
+                <th>Sensor</th>
+                <th>Cause</th>
+              </tr>
+            </thead>
+            <tbody>
+              {rows.map((row, i) => {
+                const from = timeOf(row.from_t ?? row.from ?? row.from_at ?? row.t0);
+                const to = timeOf(row.to_t ?? row.to ?? row.to_at ?? row.t1);
+                const cause = String(row.cause ?? "");
+                return (
+                  <tr key={i}>
+                    <td>{from === null ? "–" : clockTime(from)}</td>
+                    <td class="num">{from !== null && to !== null ? (to - from < 10000 ? `${((to - from) / 1000).toFixed(1)} s` : duration(to - from)) : "–"}</td>
+                    <td>{slotName(model, row.slot_id ?? row.slot)}</td>
+                    <td>{causes[cause] || cause}</td>
+                  </tr>
+                );
+              })}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Card>
+  );
+}
+
+const figure = (value: unknown, digits: number, unit: string) => (typeof value === "number" ? `${value.toFixed(digits)} ${unit}` : "–");
+
+function Clock({ session, model }: { session: Session; model?: DeviceModel }) {
+  const loaded = useGet<unknown>(`/v1/sessions/${session.id}/clock`, session.status === "open" ? 10000 : 0);
+  const rows = rowsOf(loaded.data);
+  return (
+    <Card title="Clock" about="The device's clock against the server's.">
+      {loaded.error ? (
+        loaded.error.absent ? <Absent what="Clock health" /> : <Fault error={loaded.error} retry={loaded.reload} />
+      ) : !loaded.data ? (
+        <Rows n={3} />
+      ) : rows.length === 0 ? (
+        <p class="muted">Not enough samples yet.</p>
+      ) : (
+        <div class="table-scroll" role="region" aria-label="Clock" tabIndex={0}>
+          <table class="table">
+            <thead>
+              <tr>
+                <th>Sensor</th>
+                <th class="num">Rate</th>
+                <th class="num">Offset</th>
+                <th class="num">Drift</th>
+                <th class="num">Steps back</th>
+              </tr>
+            </thead>
+            <tbody>
+              {rows.map((row, i) => (
+                <tr key={i}>
+                  <td>{slotName(model, row.slot_id ?? row.slot)}</td>
+                  <td class="num">{figure(row.measured_rate_hz ?? row.measured_hz, 2, "Hz")}</td>
+                  <td class="num">{figure(row.offset_ms, 0, "ms")}</td>
+                  <td class="num">{figure(row.drift_ppm, 0, "ppm")}</td>
+                  <td class="num">{typeof row.steps_back === "number" ? row.steps_back : "–"}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Card>
+  );
+}
+

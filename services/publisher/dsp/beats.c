@@ -138,16 +138,25 @@ static float likeness(const float *x, size_t count, const struct peaks *peaks, f
 	return used >= 2 ? sum / (float)used : 0;
 }
 
-static float recent_bpm(const struct peaks *peaks, size_t count)
+/* bpm and scatter of the last RATE_S. */
+static void rate_recent(struct peaks *peaks, size_t count)
 {
-	float from = (float)count - RATE_S * FRONT_HZ, last = peaks->at[peaks->count - 1];
-	size_t first = 0;
+	float from = (float)count - RATE_S * FRONT_HZ, mean, square = 0;
+	size_t last = peaks->count - 1, first = 0;
 
-	while (peaks->at[first] < from && first + 1 < peaks->count)
+	peaks->scatter = 1;
+	while (peaks->at[first] < from && first < last)
 		first++;
-	if (peaks->count - first < 3)
-		return 0;
-	return 60.0f * FRONT_HZ * (float)(peaks->count - 1 - first) / (last - peaks->at[first]);
+	if (last - first < 2)
+		return;
+	mean = (peaks->at[last] - peaks->at[first]) / (float)(last - first);
+	for (size_t i = first + 1; i <= last; i++) {
+		float off = peaks->at[i] - peaks->at[i - 1] - mean;
+
+		square += off * off;
+	}
+	peaks->bpm = 60.0f * FRONT_HZ / mean;
+	peaks->scatter = sqrtf(square / (float)(last - first)) / mean;
 }
 
 void peaks_find(const float *x, size_t count, float sign, struct peaks *ret)
@@ -156,7 +165,7 @@ void peaks_find(const float *x, size_t count, float sign, struct peaks *ret)
 	size_t scale;
 
 	MUST(count <= BEATS_WINDOW);
-	*ret = (struct peaks){ .count = 0 };
+	*ret = (struct peaks){ .scatter = 1 };
 	if (count <= 2 * RIM)
 		return;
 	for (size_t i = 0; i < count; i++)
@@ -174,7 +183,7 @@ void peaks_find(const float *x, size_t count, float sign, struct peaks *ret)
 	if (ret->count < 3)
 		return;
 	interval = interval_of(ret);
-	ret->bpm = recent_bpm(ret, count);
+	rate_recent(ret, count);
 	ret->steadiness = steadiness(ret, interval);
 	ret->likeness = likeness(wave, count, ret, interval);
 }

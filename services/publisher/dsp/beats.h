@@ -13,7 +13,8 @@
  *
  * How far the peaks may be trusted is told by two numbers. likeness: the mean
  * correlation of the beats with their mean shape. steadiness: exp(-d / 0.15) with d
- * the median change from one interval to the next over the median interval.
+ * the median change from one interval to the next over the median interval. And scatter,
+ * the sd of the last intervals over their mean, tells how much one rate says of them.
  */
 #ifndef PUBLISHER_DSP_BEATS_H
 #define PUBLISHER_DSP_BEATS_H
@@ -33,6 +34,7 @@ struct peaks {
 	float height[BEATS_PEAKS]; /* above the trough before, units of the wave */
 	float bpm;                 /* 60 (n - 1) / (last - first) of the last 8 s; 0: too few */
 	float likeness, steadiness;
+	float scatter; /* of the same intervals as bpm; 1: too few */
 };
 
 struct beat {

@@ -34,7 +34,30 @@ Test(beats, finds_every_beat_from_40_to_200_a_minute)
 		cr_assert_float_eq(peaks.bpm, bpm, 0.02 * bpm, "%g: %g", bpm, peaks.bpm);
 		cr_assert_gt(peaks.likeness, 0.9, "%g: %g", bpm, peaks.likeness);
 		cr_assert_gt(peaks.steadiness, 0.6, "%g: %g", bpm, peaks.steadiness);
+		cr_assert_lt(peaks.scatter, 0.02, "%g: %g", bpm, peaks.scatter);
 	}
+}
+
+/* Intervals of 0.75 and 0.85 s in turn: 75 bpm, an sd of a sixteenth. */
+Test(beats, tells_how_far_intervals_scatter)
+{
+	struct peaks peaks;
+	double next = 0.3, phase = 0;
+	bool is_long = false;
+
+	for (size_t n = 0; n < BEATS_WINDOW; n++) {
+		double t = (double)n / FRONT_HZ;
+
+		if (t >= next + (is_long ? 0.85 : 0.75)) {
+			next += is_long ? 0.85 : 0.75;
+			is_long = !is_long;
+		}
+		phase = t - next;
+		x[n] = expf(-(float)((phase - 0.2) * (phase - 0.2) / 0.01));
+	}
+	peaks_find(x, BEATS_WINDOW, 1, &peaks);
+	cr_assert_float_eq(peaks.bpm, 75, 1.5, "%g", peaks.bpm);
+	cr_assert_float_eq(peaks.scatter, 0.05 / 0.8, 0.01, "%g", peaks.scatter);
 }
 
 Test(beats, sees_raw_light_turned_round)

@@ -40,7 +40,7 @@
 #define SURE_WIDTH   2.0f  /* bpm either side of the mode */
 #define SURE_ACTIVE  3.0f  /* bpm more in motion, where the belief is spread by MOVE_ACTIVE */
 #define SURE_NONE    0.1f  /* belief within that: nothing is known … */
-#define SURE_FULL    0.6f  /* … a steady rate seen several times; it spreads by MOVE_REST */
+#define SURE_FULL    0.55f  /* … a steady rate seen several times; it spreads by MOVE_REST */
 #define CLEAR_FULL   0.3f  /* share of the light's power at the rate and its double */
 #define DISPUTED     0.4f  /* taken off at rest where the beats say otherwise, or nothing */
 #define GAIT_LEVEL   0.05f /* of motion: below, there is no gait */
@@ -48,6 +48,8 @@
 #define GAIT_FULL    0.5f
 #define GAIT_DOUBT   0.5f
 #define AGREE        0.05f /* of the rate */
+#define LIVELY       0.1f /* taken off where intervals scatter, and as much where the rate jumps … */
+#define LIVELY_HALF  0.05f /* … half of it at 5 %: deep sinus arrhythmia, the onset of exercise */
 
 struct heart heart_new(void)
 {
@@ -164,8 +166,14 @@ static float on_gait(const struct heart_window *window, float bpm, float level)
 	return ramp(gait_share(window->axis, window->count, bpm), GAIT_NONE, GAIT_FULL);
 }
 
+/* A rate that changes says less of the moment: its own error and the delay's grow. */
+static float lively(float change)
+{
+	return 1 - LIVELY * change / (change + LIVELY_HALF);
+}
+
 /* Sure of the rate, which the light shows clearly; at rest the beats agree, and in
- * motion it is not the gait's. */
+ * motion it is not the gait's. Never quite as sure of a rate that changes. */
 static float quality(const struct heart *heart, const struct heart_window *window,
                      const float *light, float mode, float level)
 {
@@ -175,7 +183,8 @@ static float quality(const struct heart *heart, const struct heart_window *windo
 
 	return ramp(sure, SURE_NONE, SURE_FULL) * ramp(concentration(light, bpm), 0, CLEAR_FULL) *
 	       (1 - DISPUTED * (1 - level) * (1 - agreement(window, bpm))) *
-	       (1 - GAIT_DOUBT * on_gait(window, bpm, level));
+	       (1 - GAIT_DOUBT * on_gait(window, bpm, level)) * lively(window->beats_scatter) *
+	       lively(heart->bpm > 0 ? fabsf(bpm / heart->bpm - 1) : 1);
 }
 
 /* The mode where there is a clear one, else towards the median. */
@@ -204,5 +213,6 @@ struct heart_rate heart_update(struct heart *heart, const struct heart_window *w
 	rate.quality = quality(heart, window, light, mode, level);
 	if (fabsf(window->beats_bpm - rate.bpm) < NEAR * rate.bpm)
 		rate.bpm += DRAW * window->beats_trust * (window->beats_bpm - rate.bpm);
+	heart->bpm = rate.bpm;
 	return rate;
 }

@@ -37,6 +37,7 @@
 
 struct heart {
 	float belief[HEART_RATES];
+	float bpm;      /* the last answer; 0: none yet */
 	float activity; /* 0..1: how hard the work of the last ACTIVITY_S was */
 };
 
@@ -48,6 +49,7 @@ struct heart_window {
 	const float *axis[HEART_AXES]; /* NULL: no accelerometer */
 	float sway;                    /* motion.h */
 	float beats_bpm, beats_trust;  /* the rate of the peaks in time, 0..1 */
+	float beats_scatter;           /* beats.h */
 };
 
 struct heart_rate {

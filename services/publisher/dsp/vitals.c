@@ -154,6 +154,7 @@ static void on_heart(struct vitals *vitals, const struct sink *sink)
 		.count = (size_t)(span_s(vitals, HEART_WINDOW_S) * FRONT_HZ),
 		.beats_bpm = vitals->beats_bpm,
 		.beats_trust = vitals->beats_trust,
+		.beats_scatter = vitals->beats_scatter,
 	};
 	double fill = choose_channels(vitals, &window), limb_fill;
 	struct heart_rate rate;
@@ -310,6 +311,7 @@ static void find_beats(struct vitals *vitals)
 	float still = 1 - motion_level(limb_sway(vitals, HEART_WINDOW_S));
 
 	vitals->beats_trust = 0;
+	vitals->beats_scatter = 1;
 	for (size_t c = 0; c < vitals->channels; c++) {
 		struct pulse *pulse = &vitals->pulse[c];
 		struct peaks peaks;
@@ -323,6 +325,7 @@ static void find_beats(struct vitals *vitals)
 		if (trust > vitals->beats_trust) {
 			vitals->beats_trust = trust;
 			vitals->beats_bpm = peaks.bpm;
+			vitals->beats_scatter = peaks.scatter;
 		}
 	}
 }

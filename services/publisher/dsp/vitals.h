@@ -40,11 +40,11 @@ struct vitals {
 	uint32_t has_limb;
 	uint32_t colour[VITALS_CHANNELS];
 	double calibration[3];
-	int64_t second;               /* session time of the newest sample, s */
-	int64_t began;                /* 32-Hz samples since the first valid one */
-	float beats_bpm, beats_trust; /* of the channel with the best beats, now */
-	float heart_trust;            /* mean quality of the last minute's heart rates */
-	float heart_bpm;              /* last answer, 0: none yet */
+	int64_t second;                              /* session time of the newest sample, s */
+	int64_t began;                               /* 32-Hz samples since the first valid one */
+	float beats_bpm, beats_trust, beats_scatter; /* of the channel with the best beats, now */
+	float heart_trust; /* mean quality of the last minute's heart rates */
+	float heart_bpm;   /* last answer, 0: none yet */
 	struct heart heart;
 	struct breath breath;
 	struct limb limb;

@@ -393,6 +393,12 @@ void net_stream_end(struct conn *conn)
 	(void)conn;
 }
 
+void net_set_headers(struct conn *conn, const char *headers)
+{
+	(void)conn;
+	(void)headers;
+}
+
 const struct net_counts *net_counts(struct net *net)
 {
 	static const struct net_counts none;

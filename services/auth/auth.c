@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define HOUSEKEEPING_MS 10000
-#define KEYS_USED_MOST  20000 /* one request: every socket of a full edge with a key of its own */
 
 typedef void handler_fn(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request);
 
@@ -23,36 +22,9 @@ static void on_verify(struct auth *auth, struct bus_call *call, const Auth__Auth
 	sodium_memzero(request->verify->credential, strlen(request->verify->credential));
 }
 
-static void note_use(struct auth *auth, ProtobufCBinaryData field, int64_t used_ms)
-{
-	int64_t now_ms = clock_wall_ms();
-	struct uuid key, account;
-
-	if (!wire_id(field, &key) || used_ms <= 0 || rows_owner(auth->store, &key, &account) != OK)
-		return; /* a key that was never made */
-	if (used_ms > now_ms)
-		used_ms = now_ms;
-	if (!usage_note(auth->usage, &account, &key, used_ms) && usage_flush(auth->usage) == OK)
-		(void)usage_note(auth->usage, &account, &key, used_ms); /* now there is room */
-}
-
 static void on_keys_used(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request)
 {
-	const Auth__KeysUsed *used = request->keys_used;
-	Auth__AuthReply reply = AUTH__AUTH_REPLY__INIT;
-	Raeh__Empty done = RAEH__EMPTY__INIT;
-	struct refusal why = refusal(
-	        400, "keys_used: expected one time for each of at most %d keys", KEYS_USED_MOST);
-
-	if (used->n_key != used->n_used_ms || used->n_key > KEYS_USED_MOST) {
-		core_refuse(auth, call, &why);
-		return;
-	}
-	for (size_t i = 0; i < used->n_key; i++)
-		note_use(auth, used->key[i], used->used_ms[i]);
-	reply.result_case = AUTH__AUTH_REPLY__RESULT_DONE;
-	reply.done = &done;
-	core_answer(auth, call, &reply);
+	keys_used_wanted(auth, call, request->keys_used);
 }
 
 static void on_live_edges(struct auth *auth, struct bus_call *call,
@@ -269,6 +241,7 @@ static void on_housekeeping(void *self)
 	if (usage_flush(auth->usage) != OK)
 		log_warn("usage-not-flushed", "why=\"%s\"", store_why(auth->store));
 	ops_expire(auth->ops);
+	shares_tidy(auth->shares, clock_boot_ms());
 	trim_notices(auth);
 	edges_sweep(auth);
 	timer_set(auth->loop, &auth->housekeeping, HOUSEKEEPING_MS, on_housekeeping, auth);
@@ -325,6 +298,7 @@ enum err auth_new(const struct auth_deps *deps, struct auth **ret)
 	        .run = run_once,
 	        .service = auth,
 	});
+	auth->shares = shares_new();
 	auth->journal = journal_open(auth->store, auth->loop, apply, auth);
 	err = load(auth);
 	if (err != OK) {
@@ -360,6 +334,7 @@ void auth_free(struct auth *auth)
 	ops_free(auth->ops);
 	once_free(auth->once);
 	usage_free(auth->usage);
+	shares_free(auth->shares);
 	leases_done(&auth->leases);
 	notices_done(&auth->notices);
 	sodium_memzero(&auth->deps, sizeof auth->deps);

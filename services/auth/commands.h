@@ -16,6 +16,9 @@ void list_wanted(struct auth *auth, struct bus_call *call, const struct uuid *ac
 void get_wanted(struct auth *auth, struct bus_call *call, const struct uuid *account,
                 const char *id);
 
+/* What an edge reports of keys: asked by our own processes. */
+void keys_used_wanted(struct auth *auth, struct bus_call *call, const Auth__KeysUsed *used);
+
 /* Listings go on in slices; these end them. */
 void lists_done(struct auth *auth);
 

@@ -21,6 +21,7 @@
 #include "services/auth/notices.h"
 #include "services/auth/op.h"
 #include "services/auth/rows.h"
+#include "services/auth/share.h"
 #include "services/auth/usage.h"
 
 #include "auth.pb-c.h"
@@ -84,6 +85,7 @@ struct auth {
 	struct ops *ops;
 	struct once *once;
 	struct usage *usage;
+	struct shares *shares;
 	struct timer housekeeping;
 	struct auth_metrics metrics;
 };

@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define WORDS_MOST   32
+#define WORDS_MOST   64
 #define FILES_WANTED 4096 /* fewer descriptors deserve a word */
 
 struct words {
@@ -80,6 +80,13 @@ static struct words edge_words(const struct up_settings *settings, int64_t slot,
 	add_number(&words, "--publishers", settings->publishers);
 	add_number(&words, "--idle-timeout-s", settings->idle_timeout_s);
 	add_number(&words, "--pause-timeout-s", settings->pause_timeout_s);
+	add_number(&words, "--limit-frames", settings->limit_frames);
+	add_number(&words, "--limit-bytes", settings->limit_bytes);
+	add_number(&words, "--limit-requests", settings->limit_requests);
+	add_number(&words, "--limit-connections", settings->limit_connections);
+	add_number(&words, "--limit-sockets", settings->limit_sockets);
+	add_number(&words, "--address-connections", settings->address_connections);
+	add_number(&words, "--address-handshakes", settings->address_handshakes);
 	add_switch(&words, "--echo", settings->echo);
 	add_switch(&words, "--behind-proxy", settings->behind_proxy);
 	if (settings->tls_cert) {

@@ -189,7 +189,13 @@ static void refresh_gauges(struct edge *edge)
 	struct edge_metrics *m = &edge->metrics;
 	const struct uplink_counts *up = uplinks_counts(edge->uplinks);
 	const struct feed_counts *feed = feed_counts(edge->feed);
+	const struct limit_counts limits = limits_counts(edge->limits);
 
+	m->limited_total = limits.refused;
+	m->limited_addresses_total = limits.addresses_refused;
+	m->limit_keys = limits.keys;
+	m->limit_addresses = limits.addresses;
+	m->use_reports_lost_total = limits.reports_lost;
 	m->uplink_held_bytes = up->held_bytes;
 	m->uplink_streams = uplinks_count(edge->uplinks);
 	m->uplink_batches_total = up->batches;

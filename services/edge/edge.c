@@ -20,7 +20,7 @@
 #define HOUSEKEEPING_MS   5000 /* last_used_at is at most 10 s old                   */
 #define USED_MOST         1024
 #define DRAIN_SLICE       512
-#define DRAIN_MOST_MS     8000
+#define DRAIN_MOST_MS     7500 /* then 0.5 s for the last report and 2 s for the lease */
 
 /* ---- from net ---- */
 
@@ -30,11 +30,31 @@ static const char *choose_subprotocol(void *ctx, const struct net_request *reque
 	return credential_subprotocol(request);
 }
 
+/* For nothing else: a browser can read a close code but not a status. */
 static int refuse_upgrade(void *ctx, const struct net_request *request)
 {
-	(void)ctx;
-	/* Otherwise never: a browser can read a close code but not a status. */
-	return request->listener == REST_ADMIN_LISTENER ? 404 : 0;
+	struct edge *edge = ctx;
+
+	if (request->listener == REST_ADMIN_LISTENER)
+		return 404;
+	/* Elsewhere the address was asked about when the connection came. */
+	return edge->settings.behind_proxy && !limit_take_connection(edge->limits, request->peer)
+	               ? 429
+	               : 0;
+}
+
+static bool on_accept(void *ctx, const char *peer)
+{
+	struct edge *edge = ctx;
+
+	return limit_take_handshake(edge->limits, peer);
+}
+
+static void on_shaken(void *ctx, const char *peer)
+{
+	struct edge *edge = ctx;
+
+	limit_shaken(edge->limits, peer);
 }
 
 static void on_open(void *ctx, struct conn *conn, const struct net_request *request)
@@ -110,6 +130,8 @@ static void on_turn_end(void *ctx)
 const struct net_events edge_net_events = {
 	.choose_subprotocol = choose_subprotocol,
 	.refuse_upgrade = refuse_upgrade,
+	.on_accept = on_accept,
+	.on_shaken = on_shaken,
 	.on_open = on_open,
 	.on_message = on_message,
 	.on_request = on_request,
@@ -208,6 +230,13 @@ static void on_deregistered(void *ctx)
 	net_stop(edge->net);
 }
 
+static void on_flushed(void *ctx)
+{
+	struct edge *edge = ctx;
+
+	lease_deregister(edge->lease, on_deregistered, edge);
+}
+
 static void drain(void *ctx)
 {
 	struct edge *edge = ctx;
@@ -217,7 +246,7 @@ static void drain(void *ctx)
 	close_some(edge, 1001, "the server is going away: reconnect at once");
 	if (empty || clock_boot_ms() - edge->drain_started_ms > DRAIN_MOST_MS) {
 		log_info("drained", "held_streams=%zu", uplinks_count(edge->uplinks));
-		lease_deregister(edge->lease, on_deregistered, edge);
+		limits_flush(edge->limits, on_flushed, edge);
 		return;
 	}
 	timer_set(edge->loop, &edge->drain_timer, 10, drain, edge);
@@ -275,6 +304,14 @@ struct edge *edge_new(const struct edge_settings *settings, struct loop *loop, s
 	        .on_revived = on_revived,
 	        .ctx = edge,
 	});
+	edge->limits = limits_new(&(struct limits_deps){
+	        .loop = loop,
+	        .bus = bus,
+	        .settings = settings->limits,
+	        .slot = settings->slot,
+	        .edges = settings->edges,
+	        .incarnation = edge->incarnation,
+	});
 	edge->uplinks = uplinks_new(&(struct uplinks_deps){
 	        .loop = loop,
 	        .bus = bus,
@@ -308,6 +345,7 @@ void edge_free(struct edge *edge)
 	feed_free(edge->feed);
 	uplinks_free(edge->uplinks);
 	grants_free(edge->grants);
+	limits_free(edge->limits);
 	lease_free(edge->lease);
 	mem_free(edge);
 }

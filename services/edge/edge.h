@@ -22,6 +22,7 @@
 #include "services/edge/feed.h"
 #include "services/edge/grant.h"
 #include "services/edge/lease.h"
+#include "services/edge/limit.h"
 #include "services/edge/net.h"
 #include "services/edge/replay.h"
 #include "services/edge/uplink.h"
@@ -45,6 +46,11 @@
 	M(COUNTER, replays_total, "subscribers that asked for what was before")                    \
 	M(COUNTER, requests_total, "REST requests answered")                                       \
 	M(COUNTER, refused_total, "sockets and requests refused for their key")                    \
+	M(COUNTER, limited_total, "frames, sockets and requests over the limits of their key")     \
+	M(COUNTER, limited_addresses_total, "connections over the limits of their address")        \
+	M(GAUGE, limit_keys, "keys of which limits or use are kept")                               \
+	M(GAUGE, limit_addresses, "addresses of which limits are kept")                            \
+	M(COUNTER, use_reports_lost_total, "reports of use that auth did not take; sent again")    \
 	M(COUNTER, revoked_sockets_total, "open sockets closed because their key died")            \
 	M(GAUGE, bus_unanswered, "requests to services that wait for an answer")                   \
 	M(GAUGE, requests_under_way, "REST requests not answered, or not all out")                 \
@@ -69,7 +75,9 @@ struct edge_settings {
 	unsigned publishers, edges;
 	int64_t idle_timeout_ms;
 	int64_t pause_most_ms; /* a socket that is not read, or without a lease: then 1013 */
+	struct limit_settings limits;
 	bool holds_slot_lock;
+	bool behind_proxy; /* net believes X-Forwarded-For */
 };
 
 struct edge {
@@ -80,6 +88,7 @@ struct edge {
 	struct uuid incarnation;
 	struct lease *lease;
 	struct grants *grants;
+	struct limits *limits;
 	struct uplinks *uplinks;
 	struct feed *feed;
 	struct replays replays;

@@ -188,6 +188,12 @@ void net_stream_end(struct conn *conn)
 	buf_append(&conn->body, "", 1);
 }
 
+void net_set_headers(struct conn *conn, const char *headers)
+{
+	conn->headers.len = 0;
+	buf_append(&conn->headers, headers, strlen(headers));
+}
+
 const struct net_counts *net_counts(struct net *net)
 {
 	return &net->counts;

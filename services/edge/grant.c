@@ -13,7 +13,6 @@
 #define TOMBSTONE_MS    60000 /* longer than any answer can be under way                    */
 #define EXPIRY_LOOK_MS  60000 /* the wall clock may be set: looked at so often              */
 #define SLICE           512   /* sockets told in one turn, so that others keep their latency */
-#define FRAMES_PER_S    20000 /* default rate of a key                                      */
 #define CREDENTIAL_TEXT 513
 
 enum state { ASKING, GOOD, DEAD };
@@ -35,8 +34,6 @@ struct grant {
 	struct grant_counts counts;
 	struct timer retry;
 	int64_t used_ms; /* wall time of the last use not yet reported; 0 = none */
-	double frames_left;
-	int64_t frames_at_ms;
 };
 
 /* The grants of one key. */
@@ -354,8 +351,6 @@ static struct grant *grant_new(struct grants *grants, const uint8_t print[32])
 	grant->in_map = true;
 	list_append(&grants->busy, &grant->link);
 	grants->count++;
-	grant->frames_left = FRAMES_PER_S;
-	grant->frames_at_ms = clock_boot_ms();
 	return grant;
 }
 
@@ -423,24 +418,6 @@ bool grant_good(const struct grants *grants, const struct grant_user *user)
 	if (!grant || !user->answered || grant->state != GOOD || !lease_held(grants->deps.lease))
 		return false;
 	return !grant->principal->has_expires_ms || clock_wall_ms() < grant->principal->expires_ms;
-}
-
-bool grant_take_frames(const struct grant_user *user, unsigned n)
-{
-	struct grant *grant = user->grant;
-	int64_t now = clock_boot_ms();
-	double rate =
-	        grant->principal->has_frames_per_s ? grant->principal->frames_per_s : FRAMES_PER_S;
-
-	grant->frames_left += (double)(now - grant->frames_at_ms) * rate / 1000;
-	grant->frames_at_ms = now;
-	if (grant->frames_left > rate)
-		grant->frames_left = rate;
-	if (grant->frames_left < n)
-		return false;
-	grant->frames_left -= n;
-	grant->used_ms = 1; /* the time is read when it is reported */
-	return true;
 }
 
 static void remember(struct grants *grants, const struct uuid *key, uint64_t notice)
@@ -551,7 +528,7 @@ static void report_use(void *ctx, struct map_node *node)
 	if (grant->used_ms == 0 || grant->state != GOOD || usage->n == usage->most)
 		return;
 	usage->keys[usage->n] = grant->key;
-	usage->ms[usage->n++] = grant->used_ms == 1 ? clock_wall_ms() : grant->used_ms;
+	usage->ms[usage->n++] = grant->used_ms;
 	grant->used_ms = 0;
 }
 

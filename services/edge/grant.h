@@ -64,9 +64,6 @@ const Raeh__Principal *grant_principal(const struct grant_user *user);
 /* Lease held, answered OK, key alive, not expired: asked before each byte. */
 bool grant_good(const struct grants *grants, const struct grant_user *user);
 
-/* Token bucket of the key: n more frames. False: over the rate. */
-bool grant_take_frames(const struct grant_user *user, unsigned n);
-
 /* The notice's key is dead when this returns; ret_closed counts its sockets. */
 struct grant_counts {
 	uint32_t ingest, subscribe;

@@ -603,23 +603,6 @@ Test(grant, wipes_the_credential_when_nobody_uses_it_any_more)
 	cr_assert_eq(wiped, 2);
 }
 
-Test(grant, gives_a_key_its_frames_a_second_and_no_more)
-{
-	unsigned taken = 0;
-
-	give_lease(0);
-	enter(0, "raeh_one");
-	give_verdict(asked("auth"), (struct fake_key){ .key = 1, .frames_per_s = 100 });
-	pass(1000);
-	while (grant_take_frames(&user[0].base, 1))
-		taken++;
-	cr_assert_eq(taken, 100);
-	pass(50);
-	for (taken = 0; grant_take_frames(&user[0].base, 1); taken++)
-		;
-	cr_assert_eq(taken, 5);
-}
-
 Test(grant, tells_the_use_of_each_key_once)
 {
 	struct uuid keys[8], first = id_of(1);
@@ -633,7 +616,7 @@ Test(grant, tells_the_use_of_each_key_once)
 	cr_assert_eq(grants_used(grants, keys, used_ms, 8), 2);
 	cr_assert_eq(grants_used(grants, keys, used_ms, 8), 0);
 	pass(10);
-	cr_assert(grant_take_frames(&user[0].base, 1));
+	enter(1, "raeh_one");
 	cr_assert_eq(grants_used(grants, keys, used_ms, 8), 1);
 	cr_assert(uuid_equal(&keys[0], &first));
 	cr_assert_eq(used_ms[0], clock_wall_ms());

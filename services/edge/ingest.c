@@ -361,6 +361,8 @@ static void message(struct socket *socket, bool binary, struct bytes message)
 {
 	struct ingest *ingest = ingest_of(socket);
 	struct edge *edge = socket->edge;
+	int64_t now_ms = clock_boot_ms();
+	const char *over;
 	size_t n_slots;
 	char why[124];
 	int code;
@@ -381,11 +383,12 @@ static void message(struct socket *socket, bool binary, struct bytes message)
 		refuse_frame(ingest, 4004, "slot_id: this modality channel was removed");
 		return;
 	}
-	if (!grant_take_frames(&socket->user, 1)) {
-		refuse_frame(ingest, 4029, "rate limit of the API key exceeded: frames per second");
+	over = limit_take_frame(socket->limit, message.len, now_ms);
+	if (over) {
+		refuse_frame(ingest, 4029, over);
 		return;
 	}
-	ingest->active_ms = clock_boot_ms();
+	ingest->active_ms = now_ms;
 	edge->metrics.frames_total++;
 	edge->metrics.frame_bytes_total += message.len;
 	stream_add(ingest->stream, message);

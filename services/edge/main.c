@@ -22,7 +22,8 @@
 struct settings {
 	const char *tls_cert, *tls_key;
 	int64_t slot, listen_fd, admin_fd, edges, publishers, idle_timeout_s, pause_timeout_s,
-	        max_message_bytes, max_conns;
+	        max_message_bytes, max_conns, limit[LIMIT_KINDS], address_connections,
+	        address_handshakes;
 	bool echo, behind_proxy;
 };
 
@@ -61,6 +62,18 @@ static size_t conns_allowed(const struct settings *set)
 	return (size_t)most;
 }
 
+static struct limit_settings limits_of(const struct settings *set)
+{
+	struct limit_settings limits = {
+		.address_connections = (unsigned)set->address_connections,
+		.address_handshakes = (unsigned)set->address_handshakes,
+	};
+
+	for (size_t kind = 0; kind < LIMIT_KINDS; kind++)
+		limits.of_key[kind] = (uint64_t)set->limit[kind];
+	return limits;
+}
+
 static int run(struct process *process, const struct settings *set)
 {
 	const struct edge_settings edge_settings = {
@@ -69,7 +82,9 @@ static int run(struct process *process, const struct settings *set)
 		.edges = (unsigned)set->edges,
 		.idle_timeout_ms = set->idle_timeout_s * 1000,
 		.pause_most_ms = set->pause_timeout_s * 1000,
+		.limits = limits_of(set),
 		.holds_slot_lock = true,
+		.behind_proxy = set->behind_proxy,
 	};
 	const int listen_fds[] = { (int)set->listen_fd, (int)set->admin_fd };
 	const struct net_config config = {
@@ -123,13 +138,27 @@ int main(int argc, char **argv)
                  "largest WebSocket message" },
 		{ "max-conns",		                       CONFIG_INT, &set.max_conns, "19000", 16, 1000000,
                  "sockets at once" },
-		{ "tls-cert",		                    CONFIG_TEXT, &set.tls_cert, NULL, 0, 0, "PEM file" },
-		{ "tls-key",		                               CONFIG_TEXT, &set.tls_key, NULL, 0, 0, "PEM file" },
-		{ "echo", CONFIG_FLAG, &set.echo, NULL, 0, 0,
+		{ "limit-frames",		                    CONFIG_INT, &set.limit[LIMIT_FRAMES], "20000", 0, 1000000,
+                 "frames a second of a key without a rate_limit; 0, here and below: no limit" },
+		{ "limit-bytes",		                               CONFIG_INT, &set.limit[LIMIT_BYTES], "67108864", 0, INT32_MAX,
+                 "bytes of frames a second of a key" },
+		{ "limit-requests", CONFIG_INT, &set.limit[LIMIT_REQUESTS], "200", 0, 1000000,
+                 "REST requests a second of a key; five times as many at once" },
+		{ "limit-connections",		                          CONFIG_INT, &set.limit[LIMIT_CONNECTIONS], "2000", 0,
+                 1000000, "sockets that a key opens in a second; ten times as many at once" },
+		{ "limit-sockets",		                       CONFIG_INT, &set.limit[LIMIT_SOCKETS], "20000", 0, 10000000,
+                 "open sockets of a key" },
+		{ "address-connections",		                                CONFIG_INT, &set.address_connections, "200", 0, 1000000,
+                 "connections a second from an address; ten times as many at once" },
+		{ "address-handshakes",                                 CONFIG_INT, &set.address_handshakes, "1000", 0, 1000000,
+                 "connections of an address without a request yet" },
+		{ "tls-cert",		                     CONFIG_TEXT, &set.tls_cert, NULL, 0, 0, "PEM file" },
+		{ "tls-key",		                  CONFIG_TEXT, &set.tls_key, NULL, 0, 0, "PEM file" },
+		{ "echo",		                                CONFIG_FLAG, &set.echo, NULL, 0, 0,
                  "offer an authenticated /echo WebSocket" },
-		{ "behind-proxy",		                          CONFIG_FLAG, &set.behind_proxy, NULL, 0, 0,
+		{ "behind-proxy",                            CONFIG_FLAG, &set.behind_proxy, NULL, 0, 0,
                  "trust X-Forwarded-For" },
-		{ 0		                      },
+		{ 0		                },
 	};
 	struct process process = { 0 };
 	int status = process_start(&process, "edge", items, argc, argv);

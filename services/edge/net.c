@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <unistd.h>
 
 #define ACCEPTS_A_WAKE  64
@@ -41,15 +42,17 @@ static void peer_text(const struct sockaddr_storage *from, char ret[46])
 	}
 }
 
-/* Too many: told so if it listens, and closed. */
-static void turn_away(struct net *net, int fd)
-{
-	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
-	                             "Content-Length: 0\r\nConnection: close\r\n\r\n";
+#define TURNED_AWAY(status)                                                                        \
+	"HTTP/1.1 " status "\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+#define AWAY_FULL TURNED_AWAY("503 Service Unavailable")
+#define AWAY_MANY TURNED_AWAY("429 Too Many Requests")
 
+/* Told so if it listens, and closed. */
+static void turn_away(struct net *net, int fd, const char *answer)
+{
 	net->counts.refused_full++;
 	if (!net->tls)
-		(void)send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)send(fd, answer, strlen(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void)shutdown(fd, SHUT_WR);
 	(void)close(fd);
 }
@@ -58,18 +61,26 @@ static void on_accepted(const struct listener *listener, int fd,
                         const struct sockaddr_storage *from)
 {
 	struct net *net = listener->net;
+	bool asks = net->events.on_accept && !net->behind_proxy;
 	struct conn *conn;
+	char peer[46];
 	int on = 1;
 
 	if (net->n_conns >= net->max_conns) {
-		turn_away(net, fd);
+		turn_away(net, fd, AWAY_FULL);
+		return;
+	}
+	peer_text(from, peer);
+	if (asks && !net->events.on_accept(net->ctx, peer)) {
+		turn_away(net, fd, AWAY_MANY);
 		return;
 	}
 	net->counts.accepted++;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	conn = conn_new(net);
 	conn->listener = (uint8_t)listener->index;
-	peer_text(from, conn->peer);
+	conn->shaking = asks;
+	memcpy(conn->peer, peer, sizeof peer);
 	conn_timer(conn, net->times.request);
 	if (!socket_adopt(conn, fd))
 		conn_unsettle(conn); /* and freed */
@@ -86,7 +97,7 @@ static bool shed_one(struct net *net, int listen_fd)
 	(void)close(net->spare_fd);
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
-		turn_away(net, fd);
+		turn_away(net, fd, AWAY_FULL);
 	net->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	return fd >= 0;
 }

@@ -67,6 +67,11 @@ struct net_events {
 	void (*on_open)(void *ctx, struct conn *conn, const struct net_request *request);
 	/* binary or text, whole, already checked as UTF-8 when text */
 	void (*on_message)(void *ctx, struct conn *conn, bool binary, struct bytes message);
+	/* A connection was accepted. False: it is told 429 and closed. on_shaken() when its first
+	 * request or upgrade has come whole, or it is gone. Both may be NULL; neither is called
+	 * behind a proxy, whose connections they would be. */
+	bool (*on_accept)(void *ctx, const char *peer);
+	void (*on_shaken)(void *ctx, const char *peer);
 	/* A whole request; answer with net_respond() now or later. */
 	void (*on_request)(void *ctx, struct conn *conn, const struct net_request *request);
 	/* Everything queued on it has been handed to the kernel. */
@@ -144,6 +149,8 @@ void net_bound_kernel_buffer(struct conn *conn, int bytes);
 /* HTTP: status, headers as "Name: value\r\n…" (Content-Length is added), body copied. HEAD
  * sends no body. The connection is kept alive if the peer asked for it. */
 void net_respond(struct conn *conn, int status, const char *headers, struct bytes body);
+/* More headers for the answer to come, whoever gives it; copied. */
+void net_set_headers(struct conn *conn, const char *headers);
 /* A body of unknown length (SSE, exports): chunked. */
 void net_stream_start(struct conn *conn, int status, const char *headers);
 CHECKED enum err net_stream_write(struct conn *conn, struct bytes data, size_t max_queued_bytes);

@@ -41,13 +41,22 @@ void conn_free(struct conn *conn)
 	else
 		net->conns = conn->next;
 	net->n_conns--;
+	conn_shaken(conn);
 	timer_stop(net->loop, &conn->timer);
 	queue_free(conn);
 	http_request_free(conn);
 	buf_free(&conn->in);
 	conn_drop_gathered(conn, &conn->message);
 	mem_free(conn->close_reason);
+	mem_free(conn->headers);
 	mem_free(conn);
+}
+
+void conn_shaken(struct conn *conn)
+{
+	if (conn->shaking && conn->net->events.on_shaken)
+		conn->net->events.on_shaken(conn->net->ctx, conn->peer);
+	conn->shaking = false;
 }
 
 void conn_unsettle(struct conn *conn)

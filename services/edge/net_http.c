@@ -77,8 +77,9 @@ static char *answer_head(const struct conn *conn, int status, const char *header
 		connection = "Connection: close\r\n";
 	else if (conn->version_1_0)
 		connection = "Connection: keep-alive\r\n";
-	return xasprintf("HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s\r\n", status, reason_of(status),
-	                 date, connection, headers ? headers : "", framing);
+	return xasprintf("HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s\r\n", status, reason_of(status),
+	                 date, connection, conn->headers ? conn->headers : "",
+	                 headers ? headers : "", framing);
 }
 
 static void queue_answer(struct conn *conn, int status, const char *headers, struct bytes body)
@@ -108,6 +109,12 @@ void net_respond(struct conn *conn, int status, const char *headers, struct byte
 		return; /* cut since: on_closed is on its way */
 	MUST(conn->state == CONN_ANSWERING);
 	queue_answer(conn, status, headers, body);
+}
+
+void net_set_headers(struct conn *conn, const char *headers)
+{
+	mem_free(conn->headers);
+	conn->headers = xstrdup(headers);
 }
 
 void net_stream_start(struct conn *conn, int status, const char *headers)
@@ -164,6 +171,7 @@ void http_answer_done(struct conn *conn)
 {
 	struct net *net = conn->net;
 
+	mem_free(TAKE(conn->headers));
 	conn->close_code = 1000;
 	conn_end(conn);
 	conn->close_code = 0;
@@ -270,6 +278,7 @@ static void begin_request(struct conn *conn)
 {
 	struct request_in *in = conn->request;
 
+	conn_shaken(conn);
 	conn->keep_alive = in->head.keep_alive;
 	conn->version_1_0 = in->head.version_1_0;
 	conn->head_only = strcmp(in->head.method, "HEAD") == 0;

@@ -116,6 +116,7 @@ struct conn {
 	bool owned;                  /* the owner has it: on_closed is due */
 	bool asks;                   /* may_move() is asked                                  */
 	bool idle;                   /* between two requests                                 */
+	bool shaking;                /* nothing whole has come of it yet                     */
 	bool keep_alive, chunk_answer, head_only, version_1_0;
 	bool progressed;    /* written since the last look                          */
 	bool heard, pinged; /* read since the last ping                             */
@@ -123,6 +124,7 @@ struct conn {
 	uint8_t listener; /* its index                                              */
 	uint16_t close_code;
 	char *close_reason; /* NULL: "" */
+	char *headers;      /* for the next answer; NULL: none */
 	uint32_t interest;  /* as told to epoll                                     */
 	char peer[46];
 };
@@ -209,6 +211,8 @@ bool conn_gather(struct conn *conn, struct buf *buf, const void *data, size_t le
 void conn_drop_gathered(struct conn *conn, struct buf *buf);
 bool conn_may_move(struct conn *conn);
 void conn_timer(struct conn *conn, int64_t delay_ms);
+/* Its handshake is over. */
+void conn_shaken(struct conn *conn);
 /* What waits is written, then our side is shut down and the owner told. */
 void conn_begin_closing(struct conn *conn, int code, const char *reason, bool by_peer);
 /* Closed when the turn ends; the owner hears code, or that of a closing already begun. */

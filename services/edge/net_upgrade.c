@@ -89,7 +89,7 @@ void upgrade_begin(struct conn *conn)
 	if (!conn->request)
 		return;
 	if (status != 0)
-		http_refuse(conn, status, NULL);
+		http_refuse(conn, status, status == 429 ? "Retry-After: 1\r\n" : NULL);
 	else
 		accept_upgrade(conn, &request);
 }

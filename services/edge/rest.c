@@ -105,6 +105,8 @@ static void on_answer(struct grant_user *user, enum err err, const char *why)
 		return;
 	}
 	principal = grant_principal(user);
+	if (!rest_within_limits(rest, principal))
+		return;
 	if ((principal->scopes & rest->route->scope) == 0) {
 		(void)snprintf(detail, sizeof detail, "the API key lacks the scope %s",
 		               scope_name(rest->route->scope));

@@ -10,6 +10,7 @@
  *     rest_list.c     lists made of pages or of several publishers, their Link
  *     rest_stream.c   chunked answers
  *     rest_cache.c    ETag and 304, gzip
+ *     rest_limit.c    the rate of the key, and RateLimit-… in every answer to it
  *     rest_open.c     what needs no key: /, /healthz, /readyz, OPTIONS
  *     rest_handler.h  for handlers of the edge's own (a row with `here`)
  */

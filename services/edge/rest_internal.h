@@ -58,6 +58,11 @@ ProtobufCMessage *rest_chosen(ProtobufCMessage *message, const char *name);
 void rest_finish(struct rest *rest);
 void rest_release(struct rest *rest);
 
+/* ---- rest_limit.c ---- */
+
+/* False: over the rate, and refused. The answer to come says what is left. */
+bool rest_within_limits(struct rest *rest, const Raeh__Principal *principal);
+
 /* ---- rest_reply.c ---- */
 
 void rest_ask_service(struct rest *rest);

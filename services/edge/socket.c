@@ -17,6 +17,9 @@ static void end(struct socket *socket, int code, const char *reason)
 		return;
 	socket->over = true;
 	timer_stop(socket->edge->loop, &socket->timer);
+	if (socket->admitted)
+		limit_give_socket(socket->limit);
+	limit_leave(socket->limit);
 	grant_leave(socket->edge->grants, &socket->user);
 	list_remove(&socket->link);
 	socket->ops->ended(socket, code, reason);
@@ -48,10 +51,28 @@ void socket_kill(struct socket *socket, int code, const char *reason)
 	close_conn(socket, code, reason, true);
 }
 
+/* One more of its key, or it is closed. */
+static bool within_limits(struct socket *socket)
+{
+	const char *why;
+
+	socket->limit = limit_enter(socket->edge->limits, grant_principal(&socket->user));
+	if (!socket->limit) {
+		socket_end(socket, 1013, "too many API keys are in use at once: reconnect later");
+		return false;
+	}
+	why = limit_take_socket(socket->limit);
+	if (why)
+		socket_end(socket, 4029, why);
+	return !why;
+}
+
 static void on_answer(struct grant_user *user, enum err err, const char *why)
 {
 	struct socket *socket = socket_of(user);
 
+	if (err == OK && !within_limits(socket))
+		return;
 	if (err == OK) {
 		socket->admitted = true;
 		socket->ops->admitted(socket);

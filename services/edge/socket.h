@@ -28,6 +28,7 @@ struct socket {
 	struct edge *edge;
 	struct conn *conn; /* NULL: gone */
 	struct grant_user user;
+	struct limit *limit; /* of its key, once it is admitted */
 	struct list link;
 	struct timer timer; /* the owner's */
 	bool over, admitted;

@@ -130,8 +130,11 @@ static bool wants(void *ctx, const Publisher__Insight *insight)
 static void on_history(void *ctx, const char *id, struct bytes json)
 {
 	struct subscription *subscription = ctx;
+	enum err err = subscription->send(subscription, id, json, NULL);
 
-	MUST(subscription->send(subscription, id, json, NULL) != ERR_LIMIT); /* there is room */
+	MUST(err != ERR_LIMIT); /* there is room */
+	if (err == OK)
+		limit_count_insight(subscription->socket.limit);
 }
 
 static void end_replay(struct subscription *subscription)
@@ -239,9 +242,11 @@ static void on_insight(struct feed_subscriber *feed, const struct feed_item *ite
 	if (!wants(subscription, item->insight))
 		return;
 	err = subscription->send(subscription, item->insight->id, item->json, item->text);
-	if (err == ERR_LIMIT && item->fetched)
+	if (err == OK)
+		limit_count_insight(subscription->socket.limit);
+	else if (err == ERR_LIMIT && item->fetched)
 		replay_from_here(subscription, item);
-	else if (err != OK)
+	else
 		too_slow(subscription);
 }
 

@@ -65,6 +65,33 @@ void apikey_make(char ret[APIKEY_TEXT])
 	ret[APIKEY_LEN] = '\0';
 }
 
+static const char secret_prefix[] = "raeh?_";
+#define SECRET_PREFIX (sizeof secret_prefix - 1)
+#define SECRET_KIND   4 /* where the '?' stands */
+
+void apikey_make_secret(char kind, char ret[SECRET_TEXT])
+{
+	memcpy(ret, secret_prefix, SECRET_PREFIX);
+	ret[SECRET_KIND] = kind;
+	for (size_t i = SECRET_PREFIX; i < SECRET_LEN; i++)
+		ret[i] = digits[randombytes_uniform(62)];
+	ret[SECRET_LEN] = '\0';
+}
+
+bool apikey_is_secret(char kind, const char *text, size_t len)
+{
+	char prefix[sizeof secret_prefix];
+
+	memcpy(prefix, secret_prefix, sizeof prefix);
+	prefix[SECRET_KIND] = kind;
+	if (len != SECRET_LEN || memcmp(text, prefix, SECRET_PREFIX) != 0)
+		return false;
+	for (size_t i = SECRET_PREFIX; i < len; i++)
+		if (text[i] == '\0' || !strchr(digits, text[i]))
+			return false;
+	return true;
+}
+
 bool apikey_is_token_form(const char *text, size_t len)
 {
 	static const char prefix[] = "raeht_";

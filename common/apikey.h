@@ -37,6 +37,16 @@ const char *apikey_fault_text(enum apikey_fault fault);
 /* A new key from 30 random characters (178 bits). The owner wipes it. */
 void apikey_make(char ret[APIKEY_TEXT]);
 
+/* Of the dashboard: raehs_ (a login, in a cookie) or raehi_ (an invitation, in a link) + 32
+ * random base62 characters. Never an API key. */
+#define SECRET_LOGIN  's'
+#define SECRET_INVITE 'i'
+#define SECRET_LEN    38
+#define SECRET_TEXT   (SECRET_LEN + 1)
+/* 190 bits. The owner wipes it. */
+void apikey_make_secret(char kind, char ret[SECRET_TEXT]);
+bool apikey_is_secret(char kind, const char *text, size_t len);
+
 /* raeht_ + characters of base64url and '.', at most TOKEN_MAX. */
 bool apikey_is_token_form(const char *text, size_t len);
 

@@ -8,8 +8,11 @@
  * Rows of the installation itself (journal, notices, outbox) use the nil account.
  *
  *     auth       'a' (empty)            -            AccountRow
- *                'E' e-mail             nil account  account id
- *                'd' digest(32)         nil          account id + key id
+ *                'E' e-mail             nil account  account id + user id
+ *                'U' user id            -            UserRow
+ *                'l' login id           -            KeyRow of a living dashboard login
+ *                'i' invite id          -            InviteRow
+ *                'd' digest(32)         nil          account id + key, login or invite id
  *                'K' key id             nil          account id
  *                'k' key id             -            KeyRow of a living key
  *                'r' key id             -            AuthEvent: its key_revoked

@@ -33,7 +33,7 @@ void log_redact(char *text)
 	static const char mark[] = "[redacted]";
 
 	for (char *p = text; (p = strstr(p, "raeh")) != NULL;) {
-		char *secret = p + 4 + (p[4] == 't');
+		char *secret = p + 4 + (p[4] != '\0' && strchr("tsi", p[4]) != NULL);
 		char *end;
 		size_t run;
 

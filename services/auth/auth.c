@@ -5,6 +5,7 @@
 #include "services/auth/deliver.h"
 #include "services/auth/edges.h"
 #include "services/auth/revoke.h"
+#include "services/auth/user.h"
 #include "services/auth/verify.h"
 
 #include <sodium.h>
@@ -139,6 +140,11 @@ static handler_fn *const handlers[] = {
 	[AUTH__AUTH_REQUEST__COMMAND_KEYS_USED] = on_keys_used,
 	[AUTH__AUTH_REQUEST__COMMAND_LIVE_EDGES] = on_live_edges,
 	[AUTH__AUTH_REQUEST__COMMAND_METRICS] = on_metrics,
+	[AUTH__AUTH_REQUEST__COMMAND_SIGN_UP] = on_sign_up,
+	[AUTH__AUTH_REQUEST__COMMAND_LOG_IN] = on_log_in,
+	[AUTH__AUTH_REQUEST__COMMAND_LOG_OUT] = on_log_out,
+	[AUTH__AUTH_REQUEST__COMMAND_GET_ME] = on_get_me,
+	[AUTH__AUTH_REQUEST__COMMAND_SIGN_UP_STATE] = on_sign_up_state,
 };
 
 /* ---- commands that their client has named ---- */
@@ -254,7 +260,9 @@ static enum err load(struct auth *auth)
 	auth->loaded = true;
 	if (err == OK)
 		err = notices_load(&auth->notices, auth->store);
-	return err == OK ? revokes_load(auth->revokes) : err;
+	if (err == OK)
+		err = revokes_load(auth->revokes);
+	return err == OK ? users_load(auth) : err;
 }
 
 static enum err serve(struct auth *auth)
@@ -299,6 +307,7 @@ enum err auth_new(const struct auth_deps *deps, struct auth **ret)
 	        .service = auth,
 	});
 	auth->shares = shares_new();
+	auth->users = users_new();
 	auth->journal = journal_open(auth->store, auth->loop, apply, auth);
 	err = load(auth);
 	if (err != OK) {
@@ -330,11 +339,13 @@ void auth_free(struct auth *auth)
 		log_warn("usage-not-flushed", "why=\"%s\"", store_why(auth->store));
 	lists_done(auth);
 	core_done(auth);
+	logins_stop(auth);
 	revokes_free(auth->revokes);
 	ops_free(auth->ops);
 	once_free(auth->once);
 	usage_free(auth->usage);
 	shares_free(auth->shares);
+	users_free(auth->users);
 	leases_done(&auth->leases);
 	notices_done(&auth->notices);
 	sodium_memzero(&auth->deps, sizeof auth->deps);

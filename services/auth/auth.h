@@ -22,6 +22,9 @@
 
 struct auth;
 
+/* Who may make an account in the dashboard. */
+enum sign_up { SIGN_UP_CLOSED, SIGN_UP_OPEN, SIGN_UP_FIRST /* until there is one */ };
+
 /* Borrows all of it but the secrets, which it copies. */
 struct auth_deps {
 	struct loop *loop;
@@ -32,6 +35,7 @@ struct auth_deps {
 	uint8_t digest_secret[SECRET_BYTES]; /* of the digests of keys */
 	uint8_t bus_secret[SECRET_BYTES];    /* of principals */
 	int64_t lease_ms;
+	enum sign_up sign_up;
 };
 
 /* ERR_UNAVAILABLE when the bus does not serve or the view cannot be read: logged. */

@@ -1,6 +1,7 @@
 #include "services/auth/fixture.h"
 
 #include "common/principal.h"
+#include "services/auth/user_rows.h"
 
 #include <sodium.h>
 
@@ -449,13 +450,14 @@ Test(auth, stores_passwords_as_argon2id)
 {
 	AUTO(wire_free) ProtobufCMessage *message = NULL;
 	struct fake_call *call = ask_create("p@example.org", "correct horse"), *bad;
-	const Events__AccountRow *row;
-	struct uuid id;
+	const Events__UserRow *row;
+	struct uuid id, user;
 
 	run_for(100);
-	cr_assert(uuid_parse(reply_of(call)->account->account_id, &id));
-	cr_assert_eq(rows_account(fx.store, &id, (Events__AccountRow **)&message), OK);
-	row = (const Events__AccountRow *)message;
+	cr_assert_eq(status_of(call), 200);
+	cr_assert_eq(rows_user_by_email(fx.store, "p@example.org", &id, &user), OK);
+	cr_assert_eq(rows_user(fx.store, &id, &user, (Events__UserRow **)&message), OK);
+	row = (const Events__UserRow *)message;
 	cr_assert_eq(crypto_pwhash_str_verify(row->password_hash, "correct horse", 13), 0);
 	cr_assert_eq(strncmp(row->password_hash, "$argon2id$", 10), 0);
 	bad = ask_create("q@example.org", "short");

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "services/auth/key.h"
+#include "services/auth/user_rows.h"
 
 #include <sodium.h>
 #include <stdarg.h>
@@ -34,16 +35,20 @@ static enum err load_caller(struct auth *auth, struct caller *caller)
 {
 	AUTO(wire_free) ProtobufCMessage *message = NULL;
 	Events__KeyRow *row;
-	enum err err =
-	        rows_key(auth->store, &caller->account, &caller->key, (Events__KeyRow **)&message);
+	enum err err = rows_credential(auth->store, &caller->account, &caller->key,
+	                               (Events__KeyRow **)&message);
 
 	if (err != OK)
 		return err == ERR_NOT_FOUND ? ERR_DENIED : err;
 	row = (Events__KeyRow *)message;
 	if (key_has_expired(row->key))
 		return ERR_DENIED;
+	caller->is_user = row->has_user;
+	if (row->has_user && !wire_id(row->user, &caller->user))
+		return ERR_MALFORMED;
 	caller->scopes = row->scopes;
-	caller->expires_at = row->key->expires_at;
+	/* A user's rights do not end with the login. */
+	caller->expires_at = row->has_user ? 0 : row->key->expires_at;
 	caller->rate_limit = row->key->rate_limit;
 	(void)snprintf(caller->device_id, sizeof caller->device_id, "%s",
 	               row->key->device_id ? row->key->device_id : "");
@@ -67,6 +72,12 @@ enum err core_caller(struct auth *auth, const Raeh__Principal *principal, struct
 enum err core_caller_again(struct auth *auth, struct caller *caller)
 {
 	return caller->is_operator ? OK : load_caller(auth, caller);
+}
+
+bool caller_by(const struct caller *caller, struct uuid *ret)
+{
+	*ret = caller->is_user ? caller->user : caller->key;
+	return caller->is_user || !caller->is_operator;
 }
 
 /* ---- answers ---- */

@@ -50,6 +50,7 @@ METRICS_DECLARE(auth, AUTH_METRICS);
 #define CLOSE_UNAUTHORIZED 4001
 
 struct revokes;
+struct users;
 struct delivery;
 struct listing;
 struct append;
@@ -86,6 +87,7 @@ struct auth {
 	struct once *once;
 	struct usage *usage;
 	struct shares *shares;
+	struct users *users;
 	struct timer housekeeping;
 	struct auth_metrics metrics;
 };
@@ -93,6 +95,8 @@ struct auth {
 /* Who asks, as the view knows the key now. */
 struct caller {
 	bool is_operator;         /* all rights; account is nil */
+	bool is_user;             /* a dashboard login: key is its id */
+	struct uuid user;         /* when is_user */
 	struct uuid account, key; /* key is nil for the operator */
 	uint32_t scopes;
 	char device_id[129]; /* "" = any */
@@ -105,6 +109,9 @@ CHECKED enum err core_caller(struct auth *auth, const Raeh__Principal *principal
                              struct caller *ret);
 /* The same caller again, when its command executes later. */
 CHECKED enum err core_caller_again(struct auth *auth, struct caller *caller);
+
+/* Whom an event names as its maker: a user, else a key; false: the operator. */
+bool caller_by(const struct caller *caller, struct uuid *ret);
 
 /* Stamps at_ms. fn as journal_committed_fn, never with ERR_IO. */
 typedef void core_committed_fn(void *ctx, enum err err);

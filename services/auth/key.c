@@ -17,8 +17,8 @@
 void key_digest(const char *credential, const uint8_t secret[SECRET_BYTES],
                 uint8_t ret[DIGEST_BYTES])
 {
-	(void)crypto_generichash(ret, DIGEST_BYTES, (const uint8_t *)credential, APIKEY_LEN, secret,
-	                         SECRET_BYTES);
+	(void)crypto_generichash(ret, DIGEST_BYTES, (const uint8_t *)credential, strlen(credential),
+	                         secret, SECRET_BYTES);
 }
 
 size_t text_chars(const char *text)

@@ -37,7 +37,7 @@ static void make_key(struct new_key *ret, const struct key_wish *wish, const str
                      const uint8_t *digest_secret)
 {
 	int64_t now_ms = clock_wall_ms();
-	struct uuid id = uuid_new(now_ms);
+	struct uuid id = uuid_new(now_ms), by;
 
 	apikey_make(ret->text);
 	key_digest(ret->text, digest_secret, ret->digest);
@@ -57,8 +57,8 @@ static void make_key(struct new_key *ret, const struct key_wish *wish, const str
 	ret->key.has_expires_at = wish->has_expires_at;
 	ret->key.expires_at = wish->expires_at;
 	ret->key.created_at = now_ms;
-	if (!caller->is_operator) {
-		uuid_text(&caller->key, ret->minted_by);
+	if (caller_by(caller, &by)) {
+		uuid_text(&by, ret->minted_by);
 		ret->key.minted_by = ret->minted_by;
 	}
 	events__key_row__init(&ret->row);
@@ -72,11 +72,12 @@ static void append_minted(struct command *command, struct new_key *made)
 {
 	Events__AuthEvent event = EVENTS__AUTH_EVENT__INIT, *events[] = { &event };
 	Auth__AuthReply reply = AUTH__AUTH_REPLY__INIT;
+	struct uuid by;
 
 	event.event_case = EVENTS__AUTH_EVENT__EVENT_KEY_MINTED;
 	event.key_minted = &made->row;
-	event.has_by = !command->caller.is_operator;
-	event.by = wire_bytes_of(&command->caller.key);
+	event.has_by = caller_by(&command->caller, &by);
+	event.by = wire_bytes_of(&by);
 	reply.result_case = AUTH__AUTH_REPLY__RESULT_KEY;
 	reply.key = &made->key;
 	made->key.key = made->text; /* in the answer, and not in the event */

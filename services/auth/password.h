@@ -13,10 +13,11 @@
 #include "common/err.h"
 #include "common/loop.h"
 
-#define PASSWORD_LEAST 8 /* bytes */
+#define PASSWORD_LEAST 10 /* bytes */
 #define PASSWORD_MOST  1024
-#define HASHER_THREADS 2 /* 64 MiB and a core each */
-#define HASHER_JOBS    8 /* without threads */
+#define PASSWORD_HASH  128 /* bytes of a hash, zero included */
+#define HASHER_THREADS 2   /* 64 MiB and a core each */
+#define HASHER_JOBS    8   /* without threads */
 
 struct hasher;
 
@@ -31,6 +32,10 @@ AUTO_FREE(struct hasher, hasher_free)
 /* Copies the password. ERR_LIMIT: as many as may run do. */
 CHECKED enum err hasher_submit(struct hasher *hasher, const char *password, hasher_fn *fn,
                                void *ctx);
+/* The same: is it the password that this hash was made of? hash NULL: of nobody; as long, and
+ * no. fn gets NULL for no. */
+CHECKED enum err hasher_verify(struct hasher *hasher, const char *password, const char *hash,
+                               hasher_fn *fn, void *ctx);
 /* Answers to ctx not yet given are not given. */
 void hasher_forget(struct hasher *hasher, const void *ctx);
 

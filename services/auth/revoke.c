@@ -143,6 +143,7 @@ static struct revoke *next_wanted(struct revokes *revokes)
 struct revoked_event {
 	Events__AuthEvent event;
 	Events__KeyRevoked revoked;
+	struct uuid by;
 };
 
 static void fill_event(struct revoked_event *one, const struct revoke *revoke)
@@ -151,10 +152,8 @@ static void fill_event(struct revoked_event *one, const struct revoke *revoke)
 	events__key_revoked__init(&one->revoked);
 	one->event.event_case = EVENTS__AUTH_EVENT__EVENT_KEY_REVOKED;
 	one->event.key_revoked = &one->revoked;
-	if (!revoke->caller.is_operator) {
-		one->event.has_by = true;
-		one->event.by = wire_bytes_of(&revoke->caller.key);
-	}
+	one->event.has_by = caller_by(&revoke->caller, &one->by);
+	one->event.by = wire_bytes_of(&one->by);
 	one->revoked.account = wire_bytes_of(&revoke->account);
 	one->revoked.key = wire_bytes_of(&revoke->key);
 	one->revoked.notice = revoke->number;
@@ -251,13 +250,40 @@ static void answer_receipt(struct auth *auth, struct bus_call *call, const struc
 	wire_free(&receipt->base);
 }
 
+/* Of a key that lives. Takes the call. */
+static void begin(struct auth *auth, struct bus_call *call, const struct caller *caller,
+                  const struct uuid *account, const struct uuid *key)
+{
+	struct revokes *revokes = auth->revokes;
+	struct refusal why = REFUSAL_AWAY("too many revokes are under way");
+	struct revoke *revoke;
+
+	if (revokes->by_key.count >= REVOKES_MOST) {
+		core_refuse(auth, call, &why);
+		return;
+	}
+	revoke = revoke_new(revokes, account, key);
+	revoke->caller = *caller;
+	join(revoke, call);
+	TAILQ_INSERT_TAIL(&revokes->wanted, revoke, link);
+	append_wanted(revokes);
+}
+
+/* True: another asker's answer is this one's too. */
+static bool joined(struct auth *auth, struct bus_call *call, const struct uuid *key)
+{
+	struct revoke *revoke = find(auth->revokes, key);
+
+	if (revoke)
+		join(revoke, call);
+	return revoke != NULL;
+}
+
 void revoke_wanted(struct auth *auth, struct bus_call *call, const struct caller *caller,
                    const struct uuid *account, const char *id)
 {
-	struct revokes *revokes = auth->revokes;
 	struct refusal why = refusal(404, DETAIL_NO_SUCH_KEY);
 	AUTO(wire_free) ProtobufCMessage *row = NULL;
-	struct revoke *revoke;
 	struct uuid key, owner;
 	enum err err = uuid_parse(id, &key) ? rows_owner(auth->store, &key, &owner) : ERR_NOT_FOUND;
 
@@ -266,27 +292,24 @@ void revoke_wanted(struct auth *auth, struct bus_call *call, const struct caller
 		core_refuse(auth, call, &why);
 		return;
 	}
-	revoke = find(revokes, &key);
-	if (revoke) {
-		join(revoke, call);
+	if (joined(auth, call, &key))
 		return;
-	}
 	err = rows_key(auth->store, &owner, &key, (Events__KeyRow **)&row);
-	if (err == ERR_NOT_FOUND) {
+	if (err == OK) {
+		begin(auth, call, caller, &owner, &key);
+	} else if (err == ERR_NOT_FOUND) {
 		answer_receipt(auth, call, &owner, &key);
-		return;
-	}
-	if (err != OK || revokes->by_key.count >= REVOKES_MOST) {
-		why = err != OK ? refusal_of(err, why)
-		                : REFUSAL_AWAY("too many revokes are under way");
+	} else {
+		why = refusal_of(err, why);
 		core_refuse(auth, call, &why);
-		return;
 	}
-	revoke = revoke_new(revokes, &owner, &key);
-	revoke->caller = *caller;
-	join(revoke, call);
-	TAILQ_INSERT_TAIL(&revokes->wanted, revoke, link);
-	append_wanted(revokes);
+}
+
+void revoke_login(struct auth *auth, struct bus_call *call, const struct caller *caller,
+                  const struct uuid *account, const struct uuid *login)
+{
+	if (!joined(auth, call, login))
+		begin(auth, call, caller, account, login);
 }
 
 /* ---- after a restart ---- */

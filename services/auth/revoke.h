@@ -29,6 +29,9 @@ CHECKED enum err revokes_load(struct revokes *revokes);
 /* Takes the call. caller: who asks; id: as the client wrote it; account NULL = any. */
 void revoke_wanted(struct auth *auth, struct bus_call *call, const struct caller *caller,
                    const struct uuid *account, const char *id);
+/* The same for a dashboard login that lives. */
+void revoke_login(struct auth *auth, struct bus_call *call, const struct caller *caller,
+                  const struct uuid *account, const struct uuid *login);
 /* Its revoke is appended and not committed: what it asks must wait. */
 bool revoke_is_under_way(const struct revokes *revokes, const struct uuid *key);
 

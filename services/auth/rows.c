@@ -1,7 +1,8 @@
 #include "services/auth/rows.h"
 
 #include "common/once.h"
-#include "common/wire.h"
+#include "services/auth/rows_internal.h"
+#include "services/auth/user_rows.h"
 
 #include <string.h>
 
@@ -13,7 +14,7 @@ static struct key own_key(char table)
 	return key;
 }
 
-static struct key id_key(char table, const struct uuid *account, const struct uuid *id)
+struct key rows_id_key(char table, const struct uuid *account, const struct uuid *id)
 {
 	struct key key;
 
@@ -30,7 +31,7 @@ static struct key account_key(const struct uuid *account)
 	return key;
 }
 
-static struct key email_key(const char *email)
+struct key rows_email_key(const char *email)
 {
 	struct key key = own_key('E');
 
@@ -38,7 +39,7 @@ static struct key email_key(const char *email)
 	return key;
 }
 
-static struct key digest_key(struct bytes digest)
+struct key rows_digest_key(struct bytes digest)
 {
 	struct key key = own_key('d');
 
@@ -67,17 +68,22 @@ static struct key edge_key(const Events__EdgeRow *row)
 
 /* ---- events ---- */
 
-static void put(struct store_batch *view, struct key key, struct bytes value)
+void rows_put(struct store_batch *view, struct key key, struct bytes value)
 {
 	batch_put(view, key_bytes(&key), value);
 }
 
-static void put_message(struct store_batch *view, struct key key, const ProtobufCMessage *message)
+void rows_put_message(struct store_batch *view, struct key key, const ProtobufCMessage *message)
 {
 	struct buf buf = { 0 };
 
-	put(view, key, wire_pack(&buf, message));
+	rows_put(view, key, wire_pack(&buf, message));
 	buf_free(&buf);
+}
+
+void rows_delete(struct store_batch *view, struct key key)
+{
+	batch_delete(view, key_bytes(&key));
 }
 
 static struct bytes id_bytes(const struct uuid *id)
@@ -85,7 +91,7 @@ static struct bytes id_bytes(const struct uuid *id)
 	return BYTES(id->byte, sizeof id->byte);
 }
 
-static struct uuid id_of(ProtobufCBinaryData field)
+struct uuid rows_id_of(ProtobufCBinaryData field)
 {
 	struct uuid id;
 
@@ -95,49 +101,48 @@ static struct uuid id_of(ProtobufCBinaryData field)
 
 static void apply_account(const Events__AccountRow *row, struct store_batch *view)
 {
-	struct uuid id = id_of(row->id);
+	struct uuid id = rows_id_of(row->id);
 
-	put_message(view, account_key(&id), &row->base);
-	put(view, email_key(row->email), id_bytes(&id));
+	rows_put_message(view, account_key(&id), &row->base);
+	rows_put(view, rows_email_key(row->email), id_bytes(&id));
 }
 
 static void apply_minted(const Events__KeyRow *row, struct store_batch *view)
 {
-	struct uuid place[2] = { id_of(row->account) };
+	struct uuid place[2] = { rows_id_of(row->account) };
 
 	MUST(uuid_parse(row->key->id, &place[1]));
-	put_message(view, id_key('k', &place[0], &place[1]), &row->base);
-	put(view, digest_key(BYTES(row->digest.data, row->digest.len)), BYTES(place, sizeof place));
-	put(view, id_key('K', NULL, &place[1]), id_bytes(&place[0]));
+	rows_put_message(view, rows_id_key('k', &place[0], &place[1]), &row->base);
+	rows_put(view, rows_digest_key(BYTES(row->digest.data, row->digest.len)),
+	         BYTES(place, sizeof place));
+	rows_put(view, rows_id_key('K', NULL, &place[1]), id_bytes(&place[0]));
 }
 
 static void apply_revoked(const Events__KeyRevoked *revoked, struct bytes packed,
                           struct store_batch *view)
 {
-	struct uuid account = id_of(revoked->account), id = id_of(revoked->key);
+	struct uuid account = rows_id_of(revoked->account), id = rows_id_of(revoked->key);
 	Auth__Notice notice = AUTH__NOTICE__INIT;
-	struct key living = id_key('k', &account, &id);
 
 	notice.number = revoked->notice;
 	notice.account = revoked->account;
 	notice.key = revoked->key;
 	notice.reason = revoked->reason;
-	batch_delete(view, key_bytes(&living));
-	put(view, id_key('r', &account, &id), packed);
-	put_message(view, notice_key(notice.number), &notice.base);
+	rows_delete(view, rows_id_key('k', &account, &id));
+	rows_delete(view, rows_id_key('l', &account, &id));
+	rows_put(view, rows_id_key('r', &account, &id), packed);
+	rows_put_message(view, notice_key(notice.number), &notice.base);
 }
 
 static void apply_settled(const Events__RevokeSettled *settled, struct store_batch *view)
 {
-	struct uuid account = id_of(settled->account), id = id_of(settled->key);
+	struct uuid account = rows_id_of(settled->account), id = rows_id_of(settled->key);
 
-	put_message(view, id_key('s', &account, &id), &settled->receipt->base);
+	rows_put_message(view, rows_id_key('s', &account, &id), &settled->receipt->base);
 }
 
 void rows_apply(const Events__AuthEvent *event, struct bytes packed, struct store_batch *view)
 {
-	struct key edge;
-
 	switch (event->event_case) {
 	case EVENTS__AUTH_EVENT__EVENT_ACCOUNT_CREATED:
 		apply_account(event->account_created, view);
@@ -152,24 +157,24 @@ void rows_apply(const Events__AuthEvent *event, struct bytes packed, struct stor
 		apply_settled(event->revoke_settled, view);
 		break;
 	case EVENTS__AUTH_EVENT__EVENT_EDGE_REGISTERED:
-		put_message(view, edge_key(event->edge_registered), &event->edge_registered->base);
+		rows_put_message(view, edge_key(event->edge_registered),
+		                 &event->edge_registered->base);
 		break;
 	case EVENTS__AUTH_EVENT__EVENT_EDGE_GONE:
-		edge = edge_key(event->edge_gone);
-		batch_delete(view, key_bytes(&edge));
+		rows_delete(view, edge_key(event->edge_gone));
 		break;
 	case EVENTS__AUTH_EVENT__EVENT_KEPT:
 		once_apply(event->kept, event->at_ms, view);
 		break;
 	default:
-		MUST(!"an event that this version does not know");
+		MUST(user_rows_apply(event, view)); /* else one that this version does not know */
 	}
 }
 
 /* ---- reading ---- */
 
-static enum err get_message(struct store *store, struct key key,
-                            const ProtobufCMessageDescriptor *type, ProtobufCMessage **ret)
+enum err rows_get_message(struct store *store, struct key key,
+                          const ProtobufCMessageDescriptor *type, ProtobufCMessage **ret)
 {
 	struct buf value = { 0 };
 	enum err err = store_get(store, key_bytes(&key), &value);
@@ -185,7 +190,7 @@ static enum err get_message(struct store *store, struct key key,
 	return err;
 }
 
-static enum err get_ids(struct store *store, struct key key, struct uuid *ret, size_t n)
+enum err rows_get_ids(struct store *store, struct key key, struct uuid *ret, size_t n)
 {
 	struct buf value = { 0 };
 	enum err err = store_get(store, key_bytes(&key), &value);
@@ -201,15 +206,15 @@ static enum err get_ids(struct store *store, struct key key, struct uuid *ret, s
 enum err rows_key(struct store *store, const struct uuid *account, const struct uuid *id,
                   Events__KeyRow **ret)
 {
-	return get_message(store, id_key('k', account, id), &events__key_row__descriptor,
-	                   (ProtobufCMessage **)ret);
+	return rows_get_message(store, rows_id_key('k', account, id), &events__key_row__descriptor,
+	                        (ProtobufCMessage **)ret);
 }
 
 enum err rows_by_digest(struct store *store, const uint8_t digest[DIGEST_BYTES],
                         struct uuid *ret_account, struct uuid *ret_id)
 {
 	struct uuid place[2];
-	enum err err = get_ids(store, digest_key(BYTES(digest, DIGEST_BYTES)), place, 2);
+	enum err err = rows_get_ids(store, rows_digest_key(BYTES(digest, DIGEST_BYTES)), place, 2);
 
 	if (err == OK) {
 		*ret_account = place[0];
@@ -220,38 +225,40 @@ enum err rows_by_digest(struct store *store, const uint8_t digest[DIGEST_BYTES],
 
 enum err rows_owner(struct store *store, const struct uuid *id, struct uuid *ret_account)
 {
-	return get_ids(store, id_key('K', NULL, id), ret_account, 1);
+	return rows_get_ids(store, rows_id_key('K', NULL, id), ret_account, 1);
 }
 
 enum err rows_revoked(struct store *store, const struct uuid *account, const struct uuid *id,
                       Events__AuthEvent **ret)
 {
-	return get_message(store, id_key('r', account, id), &events__auth_event__descriptor,
-	                   (ProtobufCMessage **)ret);
+	return rows_get_message(store, rows_id_key('r', account, id),
+	                        &events__auth_event__descriptor, (ProtobufCMessage **)ret);
 }
 
 enum err rows_receipt(struct store *store, const struct uuid *account, const struct uuid *id,
                       Auth__Receipt **ret)
 {
-	return get_message(store, id_key('s', account, id), &auth__receipt__descriptor,
-	                   (ProtobufCMessage **)ret);
+	return rows_get_message(store, rows_id_key('s', account, id), &auth__receipt__descriptor,
+	                        (ProtobufCMessage **)ret);
 }
 
 enum err rows_account(struct store *store, const struct uuid *id, Events__AccountRow **ret)
 {
-	return get_message(store, account_key(id), &events__account_row__descriptor,
-	                   (ProtobufCMessage **)ret);
+	return rows_get_message(store, account_key(id), &events__account_row__descriptor,
+	                        (ProtobufCMessage **)ret);
 }
 
 enum err rows_account_by_email(struct store *store, const char *email, struct uuid *ret)
 {
-	return get_ids(store, email_key(email), ret, 1);
+	struct uuid user;
+
+	return rows_user_by_email(store, email, ret, &user);
 }
 
 enum err rows_last_used(struct store *store, const struct uuid *account, const struct uuid *id,
                         int64_t *ret_ms)
 {
-	struct key key = id_key('u', account, id);
+	struct key key = rows_id_key('u', account, id);
 	struct buf value = { 0 };
 	enum err err = store_get(store, key_bytes(&key), &value);
 
@@ -270,7 +277,7 @@ enum err rows_last_used(struct store *store, const struct uuid *account, const s
 void rows_put_last_used(struct store_batch *batch, const struct uuid *account,
                         const struct uuid *id, int64_t used_ms)
 {
-	struct key key = id_key('u', account, id), value = { 0 };
+	struct key key = rows_id_key('u', account, id), value = { 0 };
 
 	key_add_u64(&value, (uint64_t)used_ms);
 	batch_put(batch, key_bytes(&key), key_bytes(&value));
@@ -291,12 +298,17 @@ static struct store_scan *scan_prefix(struct store *store, struct key prefix, bo
 	return scan_open(store, key_bytes(&prefix), key_bytes(&end), backwards);
 }
 
-struct store_scan *rows_scan_keys(struct store *store, const struct uuid *account)
+struct store_scan *rows_scan_table(struct store *store, const struct uuid *account, char table)
 {
 	struct key prefix;
 
-	key_start(&prefix, PARTITION_OWN, account, 'k');
+	key_start(&prefix, PARTITION_OWN, account, table);
 	return scan_prefix(store, prefix, true);
+}
+
+struct store_scan *rows_scan_keys(struct store *store, const struct uuid *account)
+{
+	return rows_scan_table(store, account, 'k');
 }
 
 struct store_scan *rows_scan_own(struct store *store, char table)

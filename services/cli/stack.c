@@ -108,6 +108,7 @@ void stack_start(struct supervisor *supervisor, const struct up_settings *settin
 	struct words words = words_of("raeh-auth", settings);
 
 	add_number(&words, "--lease-ms", settings->lease_ms);
+	add_setting(&words, "--sign-up", settings->sign_up);
 	core.label = xstrdup("raeh-auth");
 	start(supervisor, directory, &words, core);
 

@@ -35,12 +35,13 @@ const char *up_settings_refusal(const struct up_settings *settings)
 	return NULL;
 }
 
-static bool is_level(const char *text)
-{
-	static const char *const levels[] = { "debug", "info", "warn", "error" };
+static const char *const levels[] = { "debug", "info", "warn", "error" };
+static const char *const sign_ups[] = { "open", "closed", "first" };
 
-	for (size_t i = 0; i < ARRAY_LEN(levels); i++)
-		if (strcmp(text, levels[i]) == 0)
+static bool is_one_of(const char *const *names, size_t n, const char *text)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(text, names[i]) == 0)
 			return true;
 	return false;
 }
@@ -56,10 +57,20 @@ bool up_settings_check(struct up_settings *settings, char why[256])
 		(void)snprintf(why, 256, "--listen, --admin: %.220s", place);
 		return false;
 	}
-	if (!is_level(settings->log_level)) {
+	if (!is_one_of(levels, ARRAY_LEN(levels), settings->log_level)) {
 		(void)snprintf(why, 256,
 		               "--log-level: expected debug, info, warn or error, got \"%.40s\"",
 		               settings->log_level);
+		return false;
+	}
+	if (!settings->sign_up)
+		settings->sign_up =
+		        listen_is_loopback(&settings->address) && !settings->behind_proxy
+		                ? "open"
+		                : "closed";
+	if (!is_one_of(sign_ups, ARRAY_LEN(sign_ups), settings->sign_up)) {
+		(void)snprintf(why, 256, "--sign-up: expected open, closed or first, got \"%.40s\"",
+		               settings->sign_up);
 		return false;
 	}
 	refusal = up_settings_refusal(settings);
@@ -116,6 +127,9 @@ int up_settings_load(const struct command *self, int argc, char **argv,
 		  "connections a second from an address" },
 		{ "address-handshakes", CONFIG_INT, &ret->address_handshakes, "1000", 0, 1000000,
 		  "connections of an address without a request yet" },
+		{ "sign-up", CONFIG_TEXT, &ret->sign_up, NULL, 0, 0,
+		  "who may make an account in the dashboard: open, closed, first (until there is "
+		  "one); by default open on loopback, closed elsewhere" },
 		{ "echo", CONFIG_FLAG, &ret->echo, NULL, 0, 0,
 		  "offer /echo, for conformance tests" },
 		{ "demo", CONFIG_FLAG, &ret->demo, NULL, 0, 0,

@@ -14,7 +14,7 @@
 #define UP_MAX_PUBLISHERS 64
 
 struct up_settings {
-	const char *data, *listen, *admin, *tls_cert, *tls_key, *log_level;
+	const char *data, *listen, *admin, *tls_cert, *tls_key, *log_level, *sign_up;
 	const char *bus_ca, *bus_cert, *bus_hosts; /* read by the services themselves */
 	int64_t edges, publishers, lease_ms, idle_timeout_s, pause_timeout_s;
 	int64_t limit_frames, limit_bytes, limit_requests, limit_connections, limit_sockets,

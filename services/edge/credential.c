@@ -1,6 +1,7 @@
 #include "services/edge/credential.h"
 
 #include "common/apikey.h"
+#include "services/edge/cookie.h"
 #include "services/edge/query.h"
 
 #include <sodium.h>
@@ -130,6 +131,8 @@ enum credential_fault credential_find(const struct net_request *request,
 		fault = check_form(first.text, why);
 	if (fault == CREDENTIAL_GOOD)
 		memcpy(ret, first.text, sizeof first.text);
+	else if (fault == CREDENTIAL_MISSING)
+		fault = cookie_find(request, ret, why);
 	sodium_memzero(&first, sizeof first);
 	sodium_memzero(&other, sizeof other);
 	return fault;

@@ -4,6 +4,7 @@
  *     Authorization: Bearer raeh_…            scheme in any case
  *     ?api_key=raeh_…
  *     Sec-WebSocket-Protocol: bearer, raeh_…
+ *     Cookie: raeh_session=raehs_…           a dashboard login, when there is no key (cookie.h)
  *
  * Exactly one credential: the same one in two places is one, two different ones are a
  * fault. Form only; whether it is good, auth alone knows. Pure.

@@ -52,7 +52,7 @@ struct net_request {
 	        *forwarded_for, *accept_encoding, *csrf_token; /* NULL = absent */
 	const char *peer;                                      /* address without port */
 	size_t listener; /* index into net_config.listen_fds */
-	bool tls;
+	bool tls;        /* the client speaks TLS: with us, or with the proxy in front */
 	bool has_length; /* Content-Length or chunked was given */
 	bool too_large;  /* the body passed NET_MAX_BODY_BYTES: body is empty, answer 413 */
 	struct bytes body;
@@ -95,7 +95,7 @@ struct net_config {
 	/* Accept permessage-deflate: what comes may be compressed (inflated it is at most
 	 * max_message_bytes); what we send never is. */
 	bool deflate;
-	bool behind_proxy; /* trust X-Forwarded-For for the peer's address */
+	bool behind_proxy; /* trust X-Forwarded-For for the peer's address, X-Forwarded-Proto */
 };
 
 /* ERR_MALFORMED: the certificate or its key cannot be used. */

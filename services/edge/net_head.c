@@ -18,6 +18,7 @@ static const char *const field_name[HEAD_FIELDS] = {
 	[HEAD_CSRF_TOKEN] = "x-csrf-token",
 	[HEAD_EXPECT] = "expect",
 	[HEAD_FORWARDED_FOR] = "x-forwarded-for",
+	[HEAD_FORWARDED_PROTO] = "x-forwarded-proto",
 	[HEAD_HOST] = "host",
 	[HEAD_IDEMPOTENCY_KEY] = "idempotency-key",
 	[HEAD_IF_NONE_MATCH] = "if-none-match",

@@ -220,6 +220,15 @@ static const char *peer_of(const struct conn *conn, const struct head *head)
 	return comma ? comma + 1 + strspn(comma + 1, " \t") : from;
 }
 
+/* To the client: a proxy in front says whether it speaks TLS. */
+static bool is_tls(const struct conn *conn, const struct head *head)
+{
+	const char *proto = head->field[HEAD_FORWARDED_PROTO];
+
+	return conn->net->tls ||
+	       (conn->net->behind_proxy && proto && strcasecmp(proto, "https") == 0);
+}
+
 struct net_request http_request_of(const struct conn *conn, enum net_endpoint endpoint)
 {
 	const struct request_in *in = conn->request;
@@ -247,7 +256,7 @@ struct net_request http_request_of(const struct conn *conn, enum net_endpoint en
 		.csrf_token = field[HEAD_CSRF_TOKEN],
 		.peer = peer_of(conn, &in->head),
 		.listener = conn->listener,
-		.tls = conn->net->tls,
+		.tls = is_tls(conn, &in->head),
 		.has_length = in->head.chunked || field[HEAD_CONTENT_LENGTH],
 		.too_large = in->too_large,
 		.body = BYTES(in->too_large ? NULL : in->body.data,

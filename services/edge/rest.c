@@ -53,12 +53,19 @@ void rest_finish(struct rest *rest)
 
 /* ---- admission ---- */
 
+/* The command ends what asks for it: its answer is told all the same. */
 static bool ends_itself(const struct rest *rest, const Raeh__Principal *principal)
 {
-	struct uuid key;
+	const char *command = rest->route->command ? rest->route->command : "";
+	struct uuid key, user;
 
-	return rest->route->command && strcmp(rest->route->command, "revoke_key") == 0 &&
-	       wire_id(principal->key, &key) && uuid_equal(&key, &rest->subject);
+	if (strcmp(command, "log_out") == 0 || strcmp(command, "change_password") == 0)
+		return true;
+	if (strcmp(command, "delete_user") == 0)
+		return principal->has_user && wire_id(principal->user, &user) &&
+		       uuid_equal(&user, &rest->subject);
+	return strcmp(command, "revoke_key") == 0 && wire_id(principal->key, &key) &&
+	       uuid_equal(&key, &rest->subject);
 }
 
 /* For a service that answers a repeat as it did the first. */
@@ -173,8 +180,11 @@ static void read_command(struct rest *rest, const struct net_request *request,
 {
 	ProtobufCMessage *command = rest_choose(rest->request, rest->route->command);
 	char why[JSON_WHY];
+	char **address = rest_member(command, "address");
 	enum err err;
 
+	if (address) /* the client's, whatever the body says */
+		*address = xstrdup(request->peer);
 	for (size_t i = 0; i < n_params; i++)
 		if (!read_parameter(rest, &params[i], command)) {
 			note_fault(rest, 404, "no such object");
@@ -193,7 +203,9 @@ static void read_idempotency_key(struct rest *rest, const struct net_request *re
 	crypto_generichash_state state;
 	uint8_t name[16], body[16];
 
-	if (!key || strcmp(request->method, "POST") != 0 || rest->route->scope == 0)
+	/* A cookie is told once: a login is made anew, a log-out is the same twice. */
+	if (!key || strcmp(request->method, "POST") != 0 || rest->route->scope == 0 ||
+	    rest->route->here == cookie_here)
 		return;
 	if (strlen(key) < 1 || strlen(key) > IDEMPOTENCY_KEY_MOST) {
 		note_fault(rest, 400, "Idempotency-Key: expected 1 to 255 characters");
@@ -234,6 +246,22 @@ static int envelope_fault(const struct net_request *request, const char **ret_de
 	return 0;
 }
 
+/* What another site's page makes a browser send is refused, once auth has said who asks. */
+static void note_forgery(struct rest *rest, const struct net_request *request,
+                         const char *credential)
+{
+	bool login = cookie_is_login(credential);
+
+	if (login)
+		cookie_csrf(credential, rest->csrf);
+	if (rest_is_get(request->method))
+		return;
+	if (login && !cookie_csrf_good(request, rest->csrf))
+		note_fault(rest, 403, "X-CSRF-Token: expected the token of GET /v1/me");
+	else if (!credential[0] && !cookie_is_own_origin(request))
+		note_fault(rest, 403, "Origin: another site's page may not ask this");
+}
+
 static struct rest *rest_new(struct edge *edge, struct conn *conn,
                              const struct net_request *request, const struct rest_route *route)
 {
@@ -242,6 +270,7 @@ static struct rest *rest_new(struct edge *edge, struct conn *conn,
 	rest->edge = edge;
 	rest->conn = conn;
 	rest->route = route;
+	rest->secure = request->tls;
 	rest->head = strcmp(request->method, "HEAD") == 0;
 	if (rest_is_get(request->method)) {
 		rest->path = xstrdup(request->path);
@@ -292,7 +321,8 @@ static void start(struct edge *edge, struct conn *conn, const struct net_request
 	if (status != 0) {
 		rest_refuse(rest, status, detail, "");
 	} else {
-		if (rest->request) {
+		note_forgery(rest, request, credential);
+		if (rest->request && !rest->fault) {
 			read_command(rest, request, params, n_params);
 			read_idempotency_key(rest, request);
 		}

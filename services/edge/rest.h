@@ -37,7 +37,7 @@ struct rest;
 
 struct rest_route {
 	const char *method, *path; /* "/v1/sessions/{id}/insights"           */
-	uint32_t scope;            /* one bit of enum scope; 0: no key is asked for */
+	uint32_t scope;            /* of enum scope, any will do; 0: no key is asked for */
 	enum rest_service service; /* whose request `oneof` has the command  */
 	const char *command;       /* field of that `oneof`                  */
 	const char *result;        /* field of its reply `oneof`             */

@@ -3,6 +3,7 @@
 #define EDGE_REST_INTERNAL_H
 
 #include "publisher.pb-c.h"
+#include "services/edge/cookie.h"
 #include "services/edge/rest.h"
 #include "services/edge/rest_handler.h"
 
@@ -14,15 +15,17 @@ struct rest {
 	struct grant_user user;
 	struct timer timer;
 	const struct rest_route *route;
-	ProtobufCMessage *request; /* of the route's service; NULL: REST_HERE */
-	struct uuid subject;       /* the id in the path; names the publisher */
-	int fault;                 /* 0, or the status of what is wrong with the command: told */
-	char *fault_detail;        /* only to those who may give it */
-	bool head;                 /* HEAD: no body is sent                */
-	bool ends_itself;          /* a key revokes itself: its receipt is told all the same */
-	bool is_cut;               /* a publisher has more insights than it gave */
-	bool answered;             /* the answer is queued, not all out     */
-	unsigned pending;          /* questions under way: keep the memory */
+	ProtobufCMessage *request;   /* of the route's service; NULL: REST_HERE */
+	struct uuid subject;         /* the id in the path; names the publisher */
+	int fault;                   /* 0, or the status of what is wrong with the command: told */
+	char *fault_detail;          /* only to those who may give it */
+	bool secure;                 /* TLS reaches the client: its cookie is for TLS alone */
+	char csrf[COOKIE_CSRF_TEXT]; /* of the login that asks; "" for a key */
+	bool head;                   /* HEAD: no body is sent                */
+	bool ends_itself;            /* a key revokes itself: its receipt is told all the same */
+	bool is_cut;                 /* a publisher has more insights than it gave */
+	bool answered;               /* the answer is queued, not all out     */
+	unsigned pending;            /* questions under way: keep the memory */
 	struct list questions;
 	unsigned n_replies;
 	ProtobufCMessage **replies; /* of those asked for this answer, or this page */

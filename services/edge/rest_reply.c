@@ -36,10 +36,18 @@ void rest_hand_over(struct rest *rest)
 	rest->answered = true;
 }
 
+static void no_content(struct conn *conn, const char *extra)
+{
+	char *headers = xasprintf(HTTP_HEADERS "%s", extra);
+
+	net_respond(conn, 204, headers, BYTES("", 0));
+	mem_free(headers);
+}
+
 void rest_answer(struct rest *rest, int status, const char *json, const char *extra)
 {
 	if (status == 204)
-		net_respond(rest->conn, 204, HTTP_HEADERS, BYTES("", 0));
+		no_content(rest->conn, extra);
 	else if (status == 200 && rest->path)
 		rest_answer_get(rest, json, extra);
 	else

@@ -1,6 +1,7 @@
 #include "services/edge/rest.h"
 
 #include "common/principal.h"
+#include "services/edge/cookie.h"
 
 /* What a row does not name is 0. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
@@ -60,6 +61,25 @@ const struct rest_route rest_routes[] = {
 	  SCOPE_KEYS, REST_AUTH, "revoke_key", "receipt", 200,
 	  "Revoke an API key at once and close its sockets; answers with the "
 	  "receipt.", .deadline_ms = REST_REVOKE_MS },
+	{ "GET", "/v1/signup",
+	  0, REST_AUTH, "sign_up_state", "sign_up_state", 200,
+	  "Whether an account can be made in the dashboard." },
+	{ "POST", "/v1/signup",
+	  0, REST_AUTH, "sign_up", "me", 201,
+	  "Make an account with its first user, and log in: sets the session cookie.",
+	  .here = cookie_here },
+	{ "POST", "/v1/login",
+	  0, REST_AUTH, "log_in", "me", 200,
+	  "Log in to the dashboard: sets the session cookie.",
+	  .here = cookie_here },
+	{ "POST", "/v1/logout",
+	  SCOPES_ALL, REST_AUTH, "log_out", "receipt", 204,
+	  "Log out: the login's sockets close with 4001.",
+	  REST_REVOKE_MS, cookie_here },
+	{ "GET", "/v1/me",
+	  SCOPES_ALL, REST_AUTH, "get_me", "me", 200,
+	  "Who is logged in, and the token for X-CSRF-Token.",
+	  .here = cookie_here },
 };
 /* clang-format on */
 const size_t rest_route_count = ARRAY_LEN(rest_routes);

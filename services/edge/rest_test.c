@@ -135,7 +135,9 @@ Test(rest, names_every_service_s_command_in_its_table)
 		                                         .authorization = BEARER,
 		                                         .has_length = true,
 		                                         .body = BYTES("{}", 2) });
-		cr_assert_eq(conn->status, 0, "%s %s: %d", route->method, path, conn->status);
+		/* Without a key nobody is asked before the body is looked at. */
+		cr_assert(conn->status == 0 || (route->scope == 0 && conn->status == 400),
+		          "%s %s: %d", route->method, path, conn->status);
 	}
 }
 

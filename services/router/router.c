@@ -42,7 +42,9 @@ static bool admit(struct router *router, struct bus_call *call, const Raeh__Prin
 		             scope_name(scope));
 		return false;
 	}
-	MUST(wire_id(principal->key, &ret->key)); /* principal_check() has asked */
+	/* Who is named in the journal; principal_check() has asked for a key. */
+	if (!principal->has_user || !wire_id(principal->user, &ret->key))
+		MUST(wire_id(principal->key, &ret->key));
 	ret->scopes = principal->scopes;
 	ret->device_id = principal->device_id;
 	return true;

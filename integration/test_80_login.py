@@ -1,0 +1,241 @@
+"""The dashboard's way in: users, the login cookie, what protects it."""
+import asyncio
+import json
+import time
+
+import httpx
+import pytest
+import websockets
+
+from stack import Stack, until
+
+# The proxy in front says who asks: so each test has addresses of its own.
+STACK = dict(args=["--behind-proxy", "--sign-up", "open"])
+PASSWORD = "correct horse battery"
+addresses = (f"198.51.100.{n}" for n in range(1, 255))
+
+
+class Browser:
+    """Keeps cookies as a browser does, and sends the token as the dashboard's pages do."""
+
+    def __init__(self, stack, address=None):
+        self.http = httpx.Client(base_url=stack.url, trust_env=False, timeout=60, headers={
+            "X-Forwarded-For": address or next(addresses), "Origin": stack.url})
+        self.stack, self.me = stack, None
+
+    def send(self, method, path, body=None, **headers):
+        if self.me and method != "GET":
+            headers = {"X-CSRF-Token": self.me["csrf"]} | headers
+        return self.http.request(method, path, json=body, headers={
+            name: value for name, value in headers.items() if value is not None})
+
+    def enter(self, path, **body):
+        answer = self.send("POST", path, body)
+        if answer.status_code in (200, 201):
+            self.me = answer.json()
+        return answer
+
+    def sign_up(self, email=None, password=PASSWORD):
+        self.email = email or f"u{time.time_ns()}@example.org"
+        answer = self.enter("/v1/signup", email=self.email, password=password)
+        assert answer.status_code == 201, answer.text
+        return self
+
+    def log_in(self, email, password=PASSWORD):
+        return self.enter("/v1/login", email=email, password=password)
+
+    @property
+    def cookie(self):
+        return self.http.cookies["raeh_session"]
+
+    def socket(self, path="/stream/subscribe", origin=None):
+        return websockets.connect(self.stack.ws_url + path, origin=origin or self.stack.url,
+                                  **header_argument({"Cookie": f"raeh_session={self.cookie}"}))
+
+
+def header_argument(headers):
+    name = "additional_headers" if int(websockets.__version__.split(".")[0]) >= 14 \
+        else "extra_headers"
+    return {name: headers}
+
+
+@pytest.fixture(scope="module")
+def anna(stack):
+    return Browser(stack).sign_up()
+
+
+def test_sign_up_makes_an_account_and_logs_in(stack, anna):
+    me = anna.send("GET", "/v1/me").json()
+    assert me["user"]["email"] == anna.email and me["user"]["role"] == "owner"
+    assert me["account"]["id"] and me["csrf"] == anna.me["csrf"]
+    assert me["signup"] == "open" and me["version"] and "credential" not in me
+    again = Browser(stack).enter("/v1/signup", email=anna.email.upper(), password=PASSWORD)
+    assert again.status_code == 409 and "cannot be used" in again.json()["detail"]
+    for email, password, field in (("nobody", PASSWORD, "email"), ("a@b.c", "short", "password"),
+                                   ("a b@c.d", PASSWORD, "email")):
+        answer = Browser(stack).enter("/v1/signup", email=email, password=password)
+        assert answer.status_code == 400 and field in answer.json()["detail"]
+    assert httpx.get(stack.url + "/v1/signup").json() == {"open": True}
+
+
+def test_the_cookie_is_for_this_site_and_no_script(stack, anna):
+    answer = Browser(stack).log_in(anna.email)
+    cookie = answer.headers["Set-Cookie"]
+    name, *flags = [part.strip() for part in cookie.split(";")]
+    assert name.startswith("raeh_session=raehs_") and len(name) == len("raeh_session=") + 38
+    assert {"Path=/", "HttpOnly", "SameSite=Lax"} <= set(flags) and "Secure" not in flags
+    over_tls = Browser(stack)
+    cookie = over_tls.send("POST", "/v1/login", {"email": anna.email, "password": PASSWORD},
+                           **{"X-Forwarded-Proto": "https"}).headers["Set-Cookie"]
+    assert "Secure" in [part.strip() for part in cookie.split(";")]
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_wrong_password_and_an_unknown_user_are_answered_alike(stack, anna):
+    wrong = Browser(stack).log_in(anna.email, "not the password")
+    unknown = Browser(stack).log_in("nobody@example.org", "not the password")
+    assert wrong.status_code == unknown.status_code == 401
+    without_id = [{k: v for k, v in answer.json().items() if k != "request_id"}
+                  for answer in (wrong, unknown)]
+    assert without_id[0] == without_id[1] and "Set-Cookie" not in wrong.headers
+
+
+def test_guessing_is_throttled_by_e_mail_whether_it_exists_or_not(stack):
+    victim = Browser(stack).sign_up()
+    for email in (victim.email, "guess@example.org"):
+        last = None
+        for _ in range(9):  # from another address each time
+            last = Browser(stack).log_in(email, "not the password")
+            if last.status_code == 429:
+                break
+            assert last.status_code == 401
+        assert last.status_code == 429 and int(last.headers["Retry-After"]) >= 1
+    assert Browser(stack).log_in(victim.email).status_code == 429
+
+
+def test_guessing_is_throttled_by_address(stack, anna):
+    address = next(addresses)
+    seen = set()
+    for n in range(40):
+        seen.add(Browser(stack, address).enter(
+            "/v1/signup", email=anna.email, password="x" * 12).status_code)
+        if 429 in seen:
+            break
+    assert seen <= {409, 429} and 429 in seen
+    assert Browser(stack, address).log_in(anna.email).status_code == 429
+    assert Browser(stack).log_in(anna.email).status_code == 200
+
+
+def test_a_change_by_cookie_needs_the_token(stack, anna):
+    body = {"label": "made in the dashboard"}
+    for token in (None, "", "wrong", anna.me["csrf"][:-1] + "!"):
+        answer = anna.send("POST", "/v1/keys", body, **{"X-CSRF-Token": token})
+        assert answer.status_code == 403 and "X-CSRF-Token" in answer.json()["detail"]
+    other = Browser(stack)
+    assert other.log_in(anna.email).status_code == 200
+    assert anna.send("POST", "/v1/keys", body,
+                     **{"X-CSRF-Token": other.me["csrf"]}).status_code == 403
+    made = anna.send("POST", "/v1/keys", body)
+    assert made.status_code == 201 and made.json()["minted_by"] == anna.me["user"]["id"]
+    assert anna.send("DELETE", f"/v1/keys/{made.json()['id']}", **{"X-CSRF-Token": "x"}
+                     ).status_code == 403
+
+
+def test_another_site_s_page_may_not_ask(stack, anna):
+    body = {"email": anna.email, "password": PASSWORD}
+    for origin in ("https://evil.example", "null", stack.url + ".evil.example"):
+        assert Browser(stack).send("POST", "/v1/login", body, Origin=origin).status_code == 403
+        assert anna.send("GET", "/v1/me", Origin=origin).status_code == 401
+        assert anna.send("POST", "/v1/keys", {"label": "x"}, Origin=origin).status_code == 401
+    form = Browser(stack).http.post("/v1/login", content=json.dumps(body),
+                                    headers={"Content-Type": "text/plain"})
+    assert form.status_code == 415
+
+
+def test_the_whole_api_is_there_with_the_cookie(stack, anna):
+    model = anna.send("POST", "/v1/device-models", {"name": "Watch", "modality_channels": [
+        {"modality": "ppg_green", "sample_rate_hz": 64}]})
+    assert model.status_code == 201
+    for path in ("/v1/keys", "/v1/device-models", f"/v1/device-models/{model.json()['id']}",
+                 "/v1/sessions", "/v1/insights"):
+        assert anna.send("GET", path).status_code == 200, path
+
+
+def test_the_objects_of_another_account_are_not_there(stack, anna):
+    model = anna.send("POST", "/v1/device-models", {"name": "Hers"}).json()["id"]
+    key = anna.send("POST", "/v1/keys", {"label": "hers"}).json()["id"]
+    bob = Browser(stack).sign_up()
+    for method, path in (("GET", f"/v1/device-models/{model}"), ("GET", f"/v1/keys/{key}"),
+                         ("DELETE", f"/v1/keys/{key}"), ("DELETE", f"/v1/device-models/{model}")):
+        assert bob.send(method, path).status_code == 404, path
+    assert bob.send("GET", "/v1/keys").json() == []
+
+
+def test_a_key_beside_the_cookie_is_what_counts(stack, anna):
+    key = stack.key(scopes="read")
+    answer = anna.send("GET", "/v1/sessions", **key.headers)
+    assert answer.status_code == 200
+    assert anna.send("GET", "/v1/keys", **key.headers).status_code == 403
+    assert anna.send("GET", "/v1/me", **key.headers).status_code == 403
+    assert anna.send("GET", "/v1/me", Authorization="Bearer raeh_bad").status_code == 401
+    for place in ({"Authorization": f"Bearer {anna.cookie}"}, {}):
+        query = "" if place else f"?api_key={anna.cookie}"
+        answer = httpx.get(stack.url + "/v1/sessions" + query, headers=place)
+        assert answer.status_code == 401, "a login is good in a cookie alone"
+    bad = httpx.get(stack.url + "/v1/me", headers={"Cookie": "raeh_session=raehs_x"})
+    assert bad.status_code == 401
+
+
+async def test_a_socket_by_cookie_needs_our_own_origin(stack, anna):
+    async with anna.socket() as socket:
+        assert json.loads(await socket.recv()) == {"status": "subscribed"}
+    for origin in ("https://evil.example", "null"):
+        async with anna.socket(origin=origin) as socket:
+            with pytest.raises(websockets.ConnectionClosed):
+                await asyncio.wait_for(socket.recv(), 20)
+            assert socket.close_code == 4001
+
+
+async def test_logging_out_closes_the_sockets_of_that_login_alone(stack, anna):
+    other = Browser(stack)
+    assert other.log_in(anna.email).status_code == 200
+    async with other.socket() as ends, anna.socket() as stays:
+        await ends.recv(), await stays.recv()
+        answer = await asyncio.to_thread(other.send, "POST", "/v1/logout", {})
+        assert answer.status_code == 204 and "Max-Age=0" in answer.headers["Set-Cookie"]
+        with pytest.raises(websockets.ConnectionClosed):
+            await asyncio.wait_for(ends.recv(), 20)
+        assert ends.close_code == 4001
+        await stays.ping()
+        assert stays.open if hasattr(stays, "open") else stays.state.name == "OPEN"
+    assert other.send("GET", "/v1/me").status_code == 401
+    assert anna.send("GET", "/v1/me").status_code == 200
+
+
+def test_a_login_is_no_key_of_the_account(stack):
+    carl = Browser(stack).sign_up()
+    assert carl.send("GET", "/v1/keys").json() == []
+
+
+def test_a_login_outlives_a_restart_of_auth(stack, anna):
+    pid = stack.kill("auth")
+    stack.wait_restarted("auth", pid)
+    stack.wait_ready()
+    assert anna.send("GET", "/v1/me").json()["user"]["email"] == anna.email
+
+
+def test_sign_up_can_be_closed():
+    stack = Stack("--sign-up", "first").start()
+    try:
+        assert httpx.get(stack.url + "/v1/signup").json() == {"open": True}
+        first = Browser(stack).sign_up()
+        assert first.send("GET", "/v1/me").json()["signup"] == "closed"
+        answer = Browser(stack).enter("/v1/signup", email="late@example.org", password=PASSWORD)
+        assert answer.status_code == 403 and httpx.get(
+            stack.url + "/v1/signup").json() == {"open": False}
+        email = "ops@example.org"
+        stack.admin("account", "create", "--email", email, "--password-stdin",
+                    stdin=PASSWORD + "\n")
+        assert Browser(stack).log_in(email).status_code == 200
+    finally:
+        stack.close()

@@ -1,0 +1,160 @@
+#include "services/auth/user_rows.h"
+
+#include "services/auth/rows_internal.h"
+
+#include <string.h>
+
+/* ---- events ---- */
+
+static void put_place(struct store_batch *view, struct key key, ProtobufCBinaryData account,
+                      ProtobufCBinaryData id)
+{
+	struct uuid place[2] = { rows_id_of(account), rows_id_of(id) };
+
+	rows_put(view, key, BYTES(place, sizeof place));
+}
+
+static void apply_user(const Events__UserRow *row, struct store_batch *view)
+{
+	struct uuid account = rows_id_of(row->account), id = rows_id_of(row->id);
+
+	rows_put_message(view, rows_id_key('U', &account, &id), &row->base);
+	put_place(view, rows_email_key(row->email), row->account, row->id);
+}
+
+static void apply_user_gone(const Events__UserGone *gone, struct store_batch *view)
+{
+	struct uuid account = rows_id_of(gone->account), id = rows_id_of(gone->id);
+
+	rows_delete(view, rows_id_key('U', &account, &id));
+	rows_delete(view, rows_email_key(gone->email));
+}
+
+static void apply_logged_in(const Events__KeyRow *row, struct store_batch *view)
+{
+	struct uuid account = rows_id_of(row->account), id;
+
+	MUST(uuid_parse(row->key->id, &id));
+	rows_put_message(view, rows_id_key('l', &account, &id), &row->base);
+	put_place(view, rows_digest_key(BYTES(row->digest.data, row->digest.len)), row->account,
+	          wire_bytes_of(&id));
+	rows_put(view, rows_id_key('K', NULL, &id), BYTES(&account, sizeof account));
+}
+
+static void apply_forgotten(const Events__LoginForgotten *gone, struct store_batch *view)
+{
+	struct uuid account = rows_id_of(gone->account), id = rows_id_of(gone->id);
+
+	rows_delete(view, rows_id_key('l', &account, &id));
+	rows_delete(view, rows_digest_key(BYTES(gone->digest.data, gone->digest.len)));
+	rows_delete(view, rows_id_key('K', NULL, &id));
+}
+
+static void apply_invite(const Events__InviteRow *row, struct store_batch *view)
+{
+	struct uuid account = rows_id_of(row->account), id;
+
+	MUST(uuid_parse(row->invite->id, &id));
+	rows_put_message(view, rows_id_key('i', &account, &id), &row->base);
+	put_place(view, rows_digest_key(BYTES(row->digest.data, row->digest.len)), row->account,
+	          wire_bytes_of(&id));
+}
+
+static void apply_invite_gone(const Events__InviteGone *gone, struct store_batch *view)
+{
+	struct uuid account = rows_id_of(gone->account), id = rows_id_of(gone->id);
+
+	rows_delete(view, rows_id_key('i', &account, &id));
+	rows_delete(view, rows_digest_key(BYTES(gone->digest.data, gone->digest.len)));
+}
+
+bool user_rows_apply(const Events__AuthEvent *event, struct store_batch *view)
+{
+	switch (event->event_case) {
+	case EVENTS__AUTH_EVENT__EVENT_USER_MADE:
+		apply_user(event->user_made, view);
+		return true;
+	case EVENTS__AUTH_EVENT__EVENT_PASSWORD_CHANGED:
+		apply_user(event->password_changed, view);
+		return true;
+	case EVENTS__AUTH_EVENT__EVENT_USER_DELETED:
+		apply_user_gone(event->user_deleted, view);
+		return true;
+	case EVENTS__AUTH_EVENT__EVENT_LOGGED_IN:
+		apply_logged_in(event->logged_in, view);
+		return true;
+	case EVENTS__AUTH_EVENT__EVENT_LOGIN_FORGOTTEN:
+		apply_forgotten(event->login_forgotten, view);
+		return true;
+	case EVENTS__AUTH_EVENT__EVENT_INVITE_MADE:
+		apply_invite(event->invite_made, view);
+		return true;
+	case EVENTS__AUTH_EVENT__EVENT_INVITE_ACCEPTED:
+		apply_invite_gone(event->invite_accepted, view);
+		return true;
+	case EVENTS__AUTH_EVENT__EVENT_INVITE_DELETED:
+		apply_invite_gone(event->invite_deleted, view);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* ---- reading ---- */
+
+enum err rows_user(struct store *store, const struct uuid *account, const struct uuid *id,
+                   Events__UserRow **ret)
+{
+	return rows_get_message(store, rows_id_key('U', account, id), &events__user_row__descriptor,
+	                        (ProtobufCMessage **)ret);
+}
+
+enum err rows_user_by_email(struct store *store, const char *email, struct uuid *ret_account,
+                            struct uuid *ret_user)
+{
+	struct uuid place[2];
+	enum err err = rows_get_ids(store, rows_email_key(email), place, 2);
+
+	if (err == ERR_MALFORMED) { /* written before there were users */
+		err = rows_get_ids(store, rows_email_key(email), place, 1);
+		place[1] = place[0];
+	}
+	if (err == OK) {
+		*ret_account = place[0];
+		*ret_user = place[1];
+	}
+	return err;
+}
+
+enum err rows_credential(struct store *store, const struct uuid *account, const struct uuid *id,
+                         Events__KeyRow **ret)
+{
+	enum err err = rows_key(store, account, id, ret);
+
+	if (err != ERR_NOT_FOUND)
+		return err;
+	return rows_get_message(store, rows_id_key('l', account, id), &events__key_row__descriptor,
+	                        (ProtobufCMessage **)ret);
+}
+
+enum err rows_invite(struct store *store, const struct uuid *account, const struct uuid *id,
+                     Events__InviteRow **ret)
+{
+	return rows_get_message(store, rows_id_key('i', account, id),
+	                        &events__invite_row__descriptor, (ProtobufCMessage **)ret);
+}
+
+struct store_scan *rows_scan_users(struct store *store, const struct uuid *account)
+{
+	return rows_scan_table(store, account, 'U');
+}
+
+struct store_scan *rows_scan_logins(struct store *store, const struct uuid *account)
+{
+	return rows_scan_table(store, account, 'l');
+}
+
+struct store_scan *rows_scan_invites(struct store *store, const struct uuid *account)
+{
+	return rows_scan_table(store, account, 'i');
+}

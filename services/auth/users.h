@@ -1,0 +1,16 @@
+/*
+ * users - the state that user.h's files share.
+ */
+#ifndef AUTH_USERS_H
+#define AUTH_USERS_H
+
+#include "common/version.h"
+#include "services/auth/user.h"
+
+struct ending;
+struct users {
+	struct throttle *by_email, *by_address;
+	TAILQ_HEAD(, ending) endings;
+};
+
+#endif

@@ -1,7 +1,11 @@
 """after= and since=: what an app has missed, then what comes; and the same as an event stream."""
 import asyncio
+import json
 import random
 import time
+
+import httpx
+import pytest
 
 from client import (close_of, closed_session, frames, ingest, make_model, receive, rest,
                     stream, subscribe)
@@ -134,3 +138,82 @@ async def test_what_cannot_be_is_refused_and_anothers_insight_tells_nothing_of_t
         mine = await history(stack, other, other_model, "mine", 14)
         got = await hear(app, [mine[-1]["id"]])
     assert [i["id"] for i in got] == [i["id"] for i in mine]
+
+
+# ---- the same feed as Server-Sent Events ----
+
+class Events:
+    """GET /stream/subscribe as an EventSource makes it; iterates over (id, event, data)."""
+
+    def __init__(self, stack, key=None, last=None, accept="text/event-stream", **query):
+        headers = {"Accept": accept} | ({"Last-Event-ID": last} if last else {})
+        self.client = httpx.AsyncClient(base_url=stack.url, trust_env=False, timeout=WAIT_S)
+        params = query | ({"api_key": key.key} if key else {})
+        self.request = self.client.build_request("GET", "/stream/subscribe", params=params,
+                                                 headers=headers)
+
+    async def __aenter__(self):
+        self.answer = await self.client.send(self.request, stream=True)
+        self.events = self.read()
+        return self
+
+    async def __aexit__(self, *_):
+        await self.answer.aclose()
+        await self.client.aclose()
+
+    async def read(self):
+        event = {}
+        async for line in self.answer.aiter_lines():
+            line = line.rstrip("\n")
+            if line:
+                name, _, value = line.partition(": ")
+                event[name] = value
+            elif event:
+                if "data" in event:
+                    yield event.get("id"), event.get("event"), json.loads(event["data"])
+                event = {}
+
+    async def next(self):
+        return await asyncio.wait_for(self.events.__anext__(), WAIT_S)
+
+
+async def test_an_event_stream_tells_the_feed_and_goes_on_behind_the_last_id(stack):
+    key, model = await fresh(stack)
+    async with Events(stack, key) as app:
+        assert app.answer.status_code == 200
+        assert app.answer.headers["content-type"] == "text/event-stream"
+        assert await app.next() == (None, None, {"status": "subscribed"})
+        past = await history(stack, key, model, "events", 30)
+        heard = [await app.next() for _ in past]
+    assert [(i, e, d) for i, e, d in heard] == [(i["id"], None, i) for i in past]
+    async with Events(stack, key, last=past[4]["id"], since=0, type="hr") as app:
+        await app.next()
+        rest_of = [i for i in past[5:] if i["type"] == "hr"]
+        assert [(await app.next())[2] for _ in rest_of] == rest_of
+
+
+async def test_an_event_stream_is_refused_with_a_status_and_a_problem(stack):
+    key, model = await fresh(stack)
+    reader = stack.key(key.account, scopes="read")
+    for expected, args, query in ((401, (), {}), (403, (reader,), {}),
+                                  (400, (key,), {"type": "pulse"}),
+                                  (400, (key,), {"after": "x"})):
+        async with Events(stack, *args, **query) as app:
+            assert app.answer.status_code == expected
+            assert app.answer.headers["content-type"] == "application/problem+json"
+            assert json.loads(await app.answer.aread())["status"] == expected
+    async with Events(stack, key, accept="application/json") as app:
+        assert app.answer.status_code == 406
+
+
+async def test_a_revoke_ends_the_event_stream_and_counts_it(stack):
+    key, model = await fresh(stack)
+    doomed = stack.key(key.account, scopes="subscribe")
+    async with Events(stack, doomed) as app:
+        await app.next()
+        receipt = stack.admin("key", "revoke", doomed.id)
+        with pytest.raises((httpx.HTTPError, StopAsyncIteration)):
+            await app.next()
+    assert receipt["sockets_closed"]["subscribe"] == 1
+    async with Events(stack, doomed) as app:
+        assert app.answer.status_code == 401

@@ -7,6 +7,7 @@
 #include "services/edge/closing.h"
 #include "services/edge/control.h"
 #include "services/edge/credential.h"
+#include "services/edge/events.h"
 #include "services/edge/gather.h"
 #include "services/edge/ingest.h"
 #include "services/edge/rest.h"
@@ -84,7 +85,8 @@ static void on_message(void *ctx, struct conn *conn, bool binary, struct bytes m
 
 static void on_request(void *ctx, struct conn *conn, const struct net_request *request)
 {
-	rest_request(ctx, conn, request);
+	if (!events_request(ctx, conn, request))
+		rest_request(ctx, conn, request);
 }
 
 static void on_drained(void *ctx, struct conn *conn)
@@ -93,15 +95,17 @@ static void on_drained(void *ctx, struct conn *conn)
 		ingest_drained(ctx, conn);
 	else if (conn_endpoint(conn) == NET_SUBSCRIBE && conn_user(conn))
 		subscribe_drained(conn_user(conn));
-	else if (conn_endpoint(conn) == NET_HTTP)
+	else if (conn_endpoint(conn) == NET_HTTP && !events_drained(ctx, conn))
 		rest_drained(ctx, conn);
 }
 
 static void on_closed(void *ctx, struct conn *conn, int code, const char *reason, bool by_peer)
 {
 	(void)by_peer;
-	if (conn_endpoint(conn) == NET_HTTP)
+	if (conn_endpoint(conn) == NET_HTTP && !events_gone(ctx, conn, code, reason))
 		rest_gone(ctx, conn);
+	else if (conn_endpoint(conn) == NET_HTTP)
+		return;
 	else if (conn_user(conn))
 		socket_gone(conn_user(conn), code, reason);
 }
@@ -111,9 +115,10 @@ static void on_closed(void *ctx, struct conn *conn, int code, const char *reason
 static bool may_move(void *ctx, struct conn *conn)
 {
 	const struct edge *edge = ctx;
-	const struct socket *socket = conn_user(conn);
+	bool http = conn_endpoint(conn) == NET_HTTP;
+	const struct socket *socket = http ? events_socket(edge, conn) : conn_user(conn);
 
-	if (conn_endpoint(conn) == NET_HTTP)
+	if (http && !socket)
 		return rest_may_move(edge, conn);
 	if (!socket || socket->over || !socket->admitted)
 		return true;
@@ -287,6 +292,7 @@ struct edge *edge_new(const struct edge_settings *settings, struct loop *loop, s
 	list_init(&edge->gatherings);
 	list_init(&edge->unopened);
 	map_init(&edge->opening, sizeof(struct uuid));
+	map_init(&edge->events, sizeof(struct conn *));
 	edge->lease = lease_new(&(struct lease_deps){
 	        .loop = loop,
 	        .bus = bus,
@@ -340,6 +346,7 @@ void edge_free(struct edge *edge)
 	gather_free_all(edge);
 	ingest_free_unopened(edge);
 	map_done(&edge->opening);
+	map_done(&edge->events);
 	closing_free_all(edge);
 	replays_done(&edge->replays);
 	feed_free(edge->feed);

@@ -151,7 +151,7 @@ void net_wake(struct net *net, struct conn *conn)
 
 void net_bound_kernel_buffer(struct conn *conn, int bytes)
 {
-	cr_assert(conn->endpoint == NET_SUBSCRIBE && bytes > 0);
+	cr_assert((conn->endpoint == NET_SUBSCRIBE || conn->endpoint == NET_HTTP) && bytes > 0);
 }
 
 void net_respond(struct conn *conn, int status, const char *headers, struct bytes body)

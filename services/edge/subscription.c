@@ -83,6 +83,10 @@ static void too_slow(struct subscription *subscription)
 
 	subscription->slow = true;
 	socket->edge->metrics.subscribers_too_slow_total++;
+	if (subscription->is_stream) {
+		socket_kill(socket, 1013, TOO_SLOW);
+		return;
+	}
 	feed_leave(socket->edge->feed, &subscription->feed);
 	replay_free(TAKE(subscription->replay));
 	timer_set(socket->edge->loop, &socket->timer, SUBSCRIBE_TELL_MS, on_tell_timeout, socket);

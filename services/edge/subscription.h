@@ -26,7 +26,8 @@ struct subscription {
 	struct socket socket; /* first */
 	subscription_send *send;
 	struct filter filter;
-	bool is_bad; /* the query; told to those who may subscribe */
+	bool is_stream; /* over HTTP: its end cannot be told once messages were dropped */
+	bool is_bad;    /* the query; told to those who may subscribe */
 	char why[FILTER_WHY];
 	bool has_after, has_since;
 	struct uuid after;

@@ -277,6 +277,28 @@ bool json_read_single(const struct place *up, char *why, const json_t *value,
 	return true;
 }
 
+/* Names the field in the message's `cleared`, when it has one. */
+static void note_cleared(ProtobufCMessage *message, const char *name)
+{
+	const ProtobufCFieldDescriptor *field =
+	        protobuf_c_message_descriptor_get_field_by_name(message->descriptor, "cleared");
+	uint8_t *base = (uint8_t *)message;
+	char ***names;
+	size_t *n;
+
+	if (!field || !field_is_cleared(field))
+		return;
+	names = (char ***)(base + field->offset);
+	n = (size_t *)(base + field->quantifier_offset);
+	*names = xrealloc(*names, *n + 1, sizeof **names);
+	(*names)[(*n)++] = xstrdup(name);
+}
+
+static bool is_nothing(const json_t *value)
+{
+	return json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0);
+}
+
 static bool read_object(const struct place *up, char *why, const json_t *object,
                         ProtobufCMessage *message)
 {
@@ -290,8 +312,11 @@ static bool read_object(const struct place *up, char *why, const json_t *object,
 		bool is_array = field->label == PROTOBUF_C_LABEL_REPEATED;
 		bool ok = true;
 
-		if (field_is_internal(field) || (!is_array && json_is_set(field, base)))
+		if (field_is_internal(field) || field_is_cleared(field) ||
+		    (!is_array && json_is_set(field, base)))
 			continue;
+		if (value && is_nothing(value))
+			note_cleared(message, field->name);
 		if (!value || json_is_null(value))
 			ok = field->label != PROTOBUF_C_LABEL_REQUIRED ||
 			     json_fault(&place, why, "required");

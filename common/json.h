@@ -14,6 +14,8 @@
  *     made_id               left out while unset
  *     spo2_calibration      null while empty
  *     bytes x, oneof {…}    internal: neither read nor written
+ *     repeated cleared      not read as such: the names of the other fields that came as null or
+ *                           as an empty array, for commands in which that means something
  *
  * A field that the caller has set before (an id from the path) is kept. Unknown fields and
  * parameters are ignored. Faults are whole sentences that name the field, what was expected and

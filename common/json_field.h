@@ -27,6 +27,12 @@ static inline bool field_is_metadata(const ProtobufCFieldDescriptor *field)
 	return field->type == PROTOBUF_C_TYPE_STRING && strcmp(field->name, "metadata") == 0;
 }
 
+/* Where the names of fields go that came as null: see json.h. */
+static inline bool field_is_cleared(const ProtobufCFieldDescriptor *field)
+{
+	return field->label == PROTOBUF_C_LABEL_REPEATED && strcmp(field->name, "cleared") == 0;
+}
+
 static inline bool field_is_pointer(const ProtobufCFieldDescriptor *field)
 {
 	return field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_MESSAGE;

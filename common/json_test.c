@@ -20,6 +20,25 @@ static enum err read_text(const char *text, ProtobufCMessage *message)
 
 /* ---- reading a body ---- */
 
+Test(json, a_command_that_asks_for_it_hears_which_fields_came_as_nothing)
+{
+	ProtobufCMessage *message = json_new(&auth__patch_key__descriptor);
+	Auth__PatchKey *patch = (Auth__PatchKey *)message;
+
+	patch->id = xstrdup("from the path");
+	cr_assert_eq(read_text("{\"id\":null,\"device_id\":null,\"label\":\"x\",\"scopes\":[],"
+	                       "\"cleared\":[\"label\"],\"rate_limit\":null}",
+	                       message),
+	             OK, "%s", why);
+
+	cr_assert_str_eq(patch->id, "from the path");
+	cr_assert_eq(patch->n_cleared, 3);
+	cr_assert_str_eq(patch->cleared[0], "scopes");
+	cr_assert_str_eq(patch->cleared[1], "device_id");
+	cr_assert_str_eq(patch->cleared[2], "rate_limit");
+	wire_free(message);
+}
+
 Test(json, a_body_becomes_the_message_with_its_arrays_and_objects)
 {
 	ProtobufCMessage *message = json_new(&router__create_model__descriptor);
@@ -484,7 +503,8 @@ Test(json, objects_in_objects_are_written_and_bytes_are_not)
 	            "\"edges_total\":0,\"elapsed_ms\":0}");
 	notice.number = UINT64_MAX;
 	notice.reason = (char *)"revoked";
-	assert_json(&notice.base, "{\"number\":18446744073709551615,\"reason\":\"revoked\"}");
+	assert_json(&notice.base,
+	            "{\"number\":18446744073709551615,\"reason\":\"revoked\",\"rights\":null}");
 	assert_json(&empty.base, "{}");
 }
 

@@ -37,6 +37,7 @@
 #define MUTE_US      12000000 /* a peer that never speaks: knock again */
 #define ADMIN_MS     2000
 #define FIRST_USE_US 8000 /* from a key's first use to its revoke */
+#define GIVE_BACK_US 3000000
 
 struct fleet;
 
@@ -47,7 +48,12 @@ struct sim_key {
 	unsigned account;
 	bool alive, asked;   /* revoke asked */
 	int64_t answered_us; /* INT64_MAX: not revoked */
+	/* Since the answer that took the right away; INT64_MAX: it has it. */
+	int64_t no_ingest_us, no_subscribe_us;
+	bool narrowed, narrowing; /* once; the answer is awaited */
 };
+
+enum patch { DISABLE, ONLY_SUBSCRIBE, ONLY_INGEST, GIVE_BACK };
 
 /* One connection, kept to the end: the checks look back at it. */
 struct client {
@@ -255,6 +261,16 @@ static void start_admin(struct node *node, void *ctx)
 
 /* ---- what the checks see ---- */
 
+/* It was answered before now that its key may not do this any more. */
+static bool is_over(const struct fleet *fleet, const struct client *client)
+{
+	const struct sim_key *key = client->key;
+	int64_t now_us = world_now_us(fleet->world);
+
+	return now_us > key->answered_us ||
+	       now_us > (client->device ? key->no_ingest_us : key->no_subscribe_us);
+}
+
 static void on_taken(void *ctx, void *who, struct bytes message)
 {
 	struct client *client = who;
@@ -266,7 +282,7 @@ static void on_taken(void *ctx, void *who, struct bytes message)
 		return;
 	memcpy(&serial, frame.payload.data, sizeof serial);
 	fleet->result.frames_taken++;
-	check_taken(fleet->check, serial, world_now_us(fleet->world) > client->key->answered_us);
+	check_taken(fleet->check, serial, is_over(fleet, client));
 }
 
 static void on_handed(void *ctx, void *who, struct bytes text)
@@ -274,9 +290,9 @@ static void on_handed(void *ctx, void *who, struct bytes text)
 	struct client *client = who;
 	struct fleet *fleet = ctx;
 
-	if (world_now_us(fleet->world) > client->key->answered_us)
+	if (is_over(fleet, client))
 		check_broken(fleet->check,
-		             "P2: a byte left for key %s after its revoke was answered: "
+		             "P2: a byte left for key %s after it was answered that it may not: "
 		             "%.*s",
 		             client->key->id, (int)(text.len < 60 ? text.len : 60),
 		             (const char *)text.data);
@@ -308,6 +324,8 @@ struct errand {
 	struct fleet *fleet;
 	unsigned account;
 	struct sim_key *key;
+	enum patch patch;
+	bool may_be_gone; /* 404 is an answer */
 	void (*done)(struct errand *errand, const ProtobufCMessage *reply);
 	void (*again)(struct errand *errand);
 	const ProtobufCMessageDescriptor *reply_type;
@@ -324,13 +342,18 @@ static void run_again(void *ctx)
 		errand->again(errand);
 }
 
+static bool is_final(const struct errand *errand, const ProtobufCMessage *reply)
+{
+	return errand->may_be_gone && ((const Auth__AuthReply *)reply)->error->status == 404;
+}
+
 static void on_errand(void *ctx, enum err err, struct bytes data)
 {
 	struct errand *errand = ctx;
 	ProtobufCMessage *reply = err == OK ? wire_unpack(errand->reply_type, data) : NULL;
 
 	/* The first field of every reply is its error. */
-	if (!reply || ((const Auth__AuthReply *)reply)->error) {
+	if (!reply || (((const Auth__AuthReply *)reply)->error && !is_final(errand, reply))) {
 		world_at(errand->fleet->world, 200000, run_again, errand);
 	} else {
 		errand->done(errand, reply);
@@ -400,7 +423,7 @@ static void on_minted(struct errand *errand, const ProtobufCMessage *message)
 	(void)snprintf(key->id, sizeof key->id, "%s", minted->id);
 	key->account = errand->account;
 	key->alive = true;
-	key->answered_us = INT64_MAX;
+	key->answered_us = key->no_ingest_us = key->no_subscribe_us = INT64_MAX;
 	fleet->minting[errand->account]--;
 	say(fleet, "minted key %s for account %u", key->id, key->account);
 	if (world_chance(fleet->world, 400))
@@ -475,6 +498,93 @@ static void revoke_one(struct fleet *fleet)
 {
 	if (fleet->n_keys > 0)
 		revoke_key(&fleet->keys[world_random(fleet->world, fleet->n_keys)]);
+}
+
+static void patch_key(struct sim_key *key, enum patch patch);
+
+static void give_back(void *ctx)
+{
+	struct sim_key *key = ctx;
+
+	if (key->alive && !key->fleet->ending && !key->fleet->healing)
+		patch_key(key, GIVE_BACK);
+}
+
+static void on_patched(struct errand *errand, const ProtobufCMessage *message)
+{
+	struct fleet *fleet = errand->fleet;
+	struct sim_key *key = errand->key;
+
+	(void)message;
+	key->narrowing = false;
+	fleet->result.changes++;
+	say(fleet, "change %d of %s answered", errand->patch, key->id);
+	if (errand->patch == GIVE_BACK)
+		return;
+	if (errand->patch != ONLY_INGEST)
+		key->no_ingest_us = world_now_us(fleet->world);
+	if (errand->patch != ONLY_SUBSCRIBE)
+		key->no_subscribe_us = world_now_us(fleet->world);
+	world_at(fleet->world, (int64_t)world_random(fleet->world, GIVE_BACK_US), give_back, key);
+}
+
+/* A revoke may have been faster: then there is no such key. */
+static void on_patch_reply(struct errand *errand, const ProtobufCMessage *message)
+{
+	if (((const Auth__AuthReply *)message)->error)
+		errand->key->narrowing = false;
+	else
+		on_patched(errand, message);
+}
+
+static void ask_patch(struct errand *errand)
+{
+	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
+	Auth__PatchKey patch = AUTH__PATCH_KEY__INIT;
+	char *scopes[] = { (char *)"subscribe", (char *)"ingest" };
+
+	patch.id = errand->key->id;
+	if (errand->patch == DISABLE) {
+		patch.has_disabled = patch.disabled = true;
+	} else if (errand->patch == GIVE_BACK) {
+		patch.has_disabled = true;
+		patch.scopes = scopes;
+		patch.n_scopes = 2;
+	} else {
+		patch.scopes = errand->patch == ONLY_SUBSCRIBE ? scopes : scopes + 1;
+		patch.n_scopes = 1;
+	}
+	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_PATCH_KEY;
+	request.patch_key = &patch;
+	ask_admin(errand, &request);
+}
+
+/* A right is taken once and given back once: a late copy of the first is harmless then. */
+static void patch_key(struct sim_key *key, enum patch patch)
+{
+	struct fleet *fleet = key->fleet;
+	struct errand *errand =
+	        errand_new(fleet, ask_patch, on_patch_reply, &auth__auth_reply__descriptor);
+
+	say(fleet, "change %d of %s", patch, key->id);
+	if (patch == GIVE_BACK)
+		key->no_ingest_us = key->no_subscribe_us = INT64_MAX;
+	errand->key = key;
+	errand->patch = patch;
+	errand->may_be_gone = true;
+	key->narrowing = true;
+	ask_patch(errand);
+}
+
+static void narrow_one(struct fleet *fleet)
+{
+	struct sim_key *key = &fleet->keys[world_random(fleet->world, fleet->n_keys)];
+
+	if (fleet->n_keys == 0 || !key->alive || key->narrowed)
+		return;
+	key->narrowed = true;
+	patch_key(key, (enum patch)world_random(fleet->world, GIVE_BACK));
+	mint(fleet, key->account);
 }
 
 static void on_model(struct errand *errand, const ProtobufCMessage *message)
@@ -816,7 +926,7 @@ static void fault(void *ctx)
 		world_at(world, 100000, fault, fleet);
 		return;
 	}
-	switch (world_random(world, 6)) {
+	switch (world_random(world, 7)) {
 	case 0:
 	case 1:
 		say(fleet, "kill %s for %" PRId64 " us", node_name(node), for_us);
@@ -841,6 +951,9 @@ static void fault(void *ctx)
 			    node_name(other), for_us);
 			node_cut(node, other, for_us);
 		}
+		break;
+	case 5:
+		narrow_one(fleet);
 		break;
 	default:
 		revoke_one(fleet);
@@ -932,6 +1045,10 @@ static void check_keys(struct fleet *fleet)
 	for (unsigned i = 0; i < fleet->n_keys; i++)
 		if (fleet->keys[i].asked && fleet->keys[i].answered_us == INT64_MAX)
 			check_broken(fleet->check, "P7: the revoke of key %s was never answered",
+			             fleet->keys[i].id);
+	for (unsigned i = 0; i < fleet->n_keys; i++)
+		if (fleet->keys[i].narrowing)
+			check_broken(fleet->check, "P7: a change of key %s was never answered",
 			             fleet->keys[i].id);
 	for (unsigned i = 0; i < ACCOUNTS; i++)
 		if (!fleet->ready[i])

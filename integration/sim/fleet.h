@@ -6,14 +6,16 @@
  *     4 devices, 2 apps on one account, 1 device and 1 app on another
  *
  * Promises asserted
- *   P1  no frame given to an edge after the answer to the revoke of its key is stored;
+ *   P1  no frame given to an edge after the answer to the revoke of its key is stored, nor after
+ *       the answer that disabled it or took the scope away, until that is given back;
  *   P2  no byte is handed to the kernel for a socket after that answer;
  *   P3  every frame taken is stored once and in order, unless its edge died before it was
  *       acknowledged; every frame acknowledged is stored, whatever dies;
  *   P4  a device's insights come from one session at a time, never an older one again;
  *   P5  no (session, type, t) is emitted twice; each number is one insight for ever;
  *   P6  an app hears every insight of its account, once, in order, and none of another's;
- *   P7  when the faults end every session is closed everywhere, every revoke is answered.
+ *   P7  when the faults end every session is closed everywhere, every revoke and change is
+ * answered.
  */
 #ifndef SIM_FLEET_H
 #define SIM_FLEET_H
@@ -24,7 +26,7 @@
 struct fleet_result {
 	bool broken;
 	char what[512]; /* the promise, and how */
-	uint64_t frames_taken, frames_stored, insights, revokes, sessions, crashes, heard;
+	uint64_t frames_taken, frames_stored, insights, revokes, changes, sessions, crashes, heard;
 };
 
 /* Plays the schedule of this seed. verbose: one line an action, to standard error. */

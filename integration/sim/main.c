@@ -86,6 +86,7 @@ static int play(uint64_t first, uint64_t count, uint64_t step, bool verbose)
 		total.frames_stored += result.frames_stored;
 		total.insights += result.insights;
 		total.revokes += result.revokes;
+		total.changes += result.changes;
 		total.sessions += result.sessions;
 		total.crashes += result.crashes;
 		total.heard += result.heard;
@@ -99,10 +100,11 @@ static int play(uint64_t first, uint64_t count, uint64_t step, bool verbose)
 	}
 	printf("%" PRIu64 " schedules, seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64
 	       " frames taken, %" PRIu64 " stored, %" PRIu64 " sessions, %" PRIu64
-	       " insights, %" PRIu64 " heard, %" PRIu64 " revokes, %" PRIu64 " crashes, %" PRIu64
-	       " broken\n",
+	       " insights, %" PRIu64 " heard, %" PRIu64 " revokes, %" PRIu64 " changes, %" PRIu64
+	       " crashes, %" PRIu64 " broken\n",
 	       played, first, first + count - 1, total.frames_taken, total.frames_stored,
-	       total.sessions, total.insights, total.heard, total.revokes, total.crashes, broken);
+	       total.sessions, total.insights, total.heard, total.revokes, total.changes,
+	       total.crashes, broken);
 	return broken ? 1 : 0;
 }
 

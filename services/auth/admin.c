@@ -1,6 +1,7 @@
 /*
  * The operator's commands: whoever may open the socket auth.admin is the operator.
  */
+#include "services/auth/change.h"
 #include "services/auth/commands.h"
 
 #include "services/auth/revoke.h"
@@ -62,6 +63,25 @@ static void on_revoke_key(struct auth *auth, struct bus_call *call,
 	revoke_wanted(auth, call, &operator, NULL, request->revoke_key->id);
 }
 
+/* The key's id says whose it is. */
+static void on_patch_key(struct auth *auth, struct bus_call *call,
+                         const Auth__AdminRequest *request)
+{
+	struct caller operator= { .is_operator = true, .scopes = SCOPES_ALL };
+	struct refusal why = refusal(404, DETAIL_NO_SUCH_KEY);
+	struct uuid key;
+	enum err err = uuid_parse(request->patch_key->id, &key)
+	                       ? rows_owner(auth->store, &key, &operator.account)
+	                       : ERR_NOT_FOUND;
+
+	if (err == OK) {
+		patch_wanted(auth, call, &operator, request->op_id, request->patch_key);
+		return;
+	}
+	why = refusal_of(err, why);
+	core_refuse(auth, call, &why);
+}
+
 static void on_metrics(struct auth *auth, struct bus_call *call, const Auth__AdminRequest *request)
 {
 	(void)request;
@@ -75,6 +95,7 @@ static handler_fn *const handlers[] = {
 	[AUTH__ADMIN_REQUEST__COMMAND_LIST_KEYS] = on_list_keys,
 	[AUTH__ADMIN_REQUEST__COMMAND_REVOKE_KEY] = on_revoke_key,
 	[AUTH__ADMIN_REQUEST__COMMAND_METRICS] = on_metrics,
+	[AUTH__ADMIN_REQUEST__COMMAND_PATCH_KEY] = on_patch_key,
 };
 
 void on_admin_call(void *self, struct bus_call *call, struct bytes bytes)

@@ -1,6 +1,7 @@
 #include "services/auth/auth.h"
 
 #include "common/clock.h"
+#include "services/auth/change.h"
 #include "services/auth/commands.h"
 #include "services/auth/deliver.h"
 #include "services/auth/edges.h"
@@ -121,6 +122,14 @@ static void on_get_key(struct auth *auth, struct bus_call *call, const Auth__Aut
 		get_wanted(auth, call, &caller.account, request->get_key->id);
 }
 
+static void on_patch_key(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request)
+{
+	struct caller caller;
+
+	if (may_manage_keys(auth, call, request, &caller))
+		patch_wanted(auth, call, &caller, request->op_id, request->patch_key);
+}
+
 static void on_revoke_key(struct auth *auth, struct bus_call *call,
                           const Auth__AuthRequest *request)
 {
@@ -145,6 +154,7 @@ static handler_fn *const handlers[] = {
 	[AUTH__AUTH_REQUEST__COMMAND_LOG_OUT] = on_log_out,
 	[AUTH__AUTH_REQUEST__COMMAND_GET_ME] = on_get_me,
 	[AUTH__AUTH_REQUEST__COMMAND_SIGN_UP_STATE] = on_sign_up_state,
+	[AUTH__AUTH_REQUEST__COMMAND_PATCH_KEY] = on_patch_key,
 };
 
 /* ---- commands that their client has named ---- */
@@ -219,6 +229,9 @@ static void apply(void *self, uint64_t seq, struct bytes bytes, struct store_bat
 		return;
 	if (event->event_case == EVENTS__AUTH_EVENT__EVENT_KEY_REVOKED)
 		revokes_applied(auth->revokes, event->key_revoked->notice);
+	else if (event->event_case == EVENTS__AUTH_EVENT__EVENT_KEY_CHANGED &&
+	         event->key_changed->notice)
+		revokes_applied(auth->revokes, event->key_changed->notice->number);
 	else if (event->event_case == EVENTS__AUTH_EVENT__EVENT_EDGE_REGISTERED)
 		edge_registered_applied(auth, event->edge_registered);
 	else if (event->event_case == EVENTS__AUTH_EVENT__EVENT_EDGE_GONE)
@@ -259,7 +272,7 @@ static enum err load(struct auth *auth)
 
 	auth->loaded = true;
 	if (err == OK)
-		err = notices_load(&auth->notices, auth->store);
+		err = notices_load(&auth->notices, auth->store, auth->deps.bus_secret);
 	if (err == OK)
 		err = revokes_load(auth->revokes);
 	return err == OK ? users_load(auth) : err;
@@ -334,7 +347,7 @@ void auth_free(struct auth *auth)
 	timer_stop(auth->loop, &auth->reap);
 	once_stop(auth->once);
 	deliver_done(auth);
-	journal_close(auth->journal);
+	journal_close(TAKE(auth->journal));
 	if (auth->loaded && usage_flush(auth->usage) != OK)
 		log_warn("usage-not-flushed", "why=\"%s\"", store_why(auth->store));
 	lists_done(auth);

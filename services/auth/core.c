@@ -41,7 +41,7 @@ static enum err load_caller(struct auth *auth, struct caller *caller)
 	if (err != OK)
 		return err == ERR_NOT_FOUND ? ERR_DENIED : err;
 	row = (Events__KeyRow *)message;
-	if (key_has_expired(row->key))
+	if (key_is_off(row->key))
 		return ERR_DENIED;
 	caller->is_user = row->has_user;
 	if (row->has_user && !wire_id(row->user, &caller->user))

@@ -34,6 +34,8 @@
 	M(COUNTER, verify_refused_total, "of these, unknown or revoked")                           \
 	M(COUNTER, keys_minted_total, "keys minted since start")                                   \
 	M(COUNTER, keys_revoked_total, "keys revoked since start")                                 \
+	M(COUNTER, keys_changed_total, "keys changed since start")                                 \
+	M(GAUGE, changes_waiting, "changes of rights not yet in force on every edge")              \
 	M(GAUGE, revokes_waiting, "revokes not yet in force on every edge")                        \
 	M(COUNTER, revoke_ms_total, "time from each revoke's request to its receipt")              \
 	M(COUNTER, edges_lost_total, "leases that ran out while a revoke waited")                  \

@@ -2,7 +2,7 @@
 
 #include "common/clock.h"
 #include "services/auth/edges.h"
-#include "services/auth/revoke.h"
+#include "services/auth/spread.h"
 
 #include <stdio.h>
 
@@ -104,6 +104,19 @@ void deliver_notices(struct auth *auth)
 	}
 	if (some_lack)
 		timer_set(auth->loop, &auth->deliver_tick, delay_ms, on_tick, auth);
+}
+
+void deliver_broadcast(struct auth *auth, uint64_t after)
+{
+	Auth__Notices message = AUTH__NOTICES__INIT;
+	struct buf buf = { 0 };
+
+	message.n_notices = notices_after(&auth->notices, after, &message.notices);
+	if (message.n_notices > 0 &&
+	    bus_publish(auth->bus, "auth.notices", wire_pack(&buf, &message.base)) != OK)
+		log_warn("broadcast-failed", "why=\"%s\"", bus_why(auth->bus));
+	buf_free(&buf);
+	mem_free(message.notices);
 }
 
 void deliver_done(struct auth *auth)

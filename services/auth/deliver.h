@@ -16,6 +16,8 @@
 
 /* To every edge that lacks some, now, and from now on by itself. */
 void deliver_notices(struct auth *auth);
+/* Those after a number to all who listen: fast, and may be lost. */
+void deliver_broadcast(struct auth *auth, uint64_t after);
 void deliver_done(struct auth *auth);
 
 #endif

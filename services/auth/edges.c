@@ -2,7 +2,7 @@
 
 #include "common/clock.h"
 #include "services/auth/deliver.h"
-#include "services/auth/revoke.h"
+#include "services/auth/spread.h"
 
 #include <string.h>
 

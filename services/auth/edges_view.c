@@ -1,7 +1,7 @@
 #include "services/auth/edges.h"
 
 #include "common/clock.h"
-#include "services/auth/revoke.h"
+#include "services/auth/spread.h"
 
 /* ---- the view ---- */
 

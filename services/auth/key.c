@@ -136,9 +136,26 @@ static bool extras_of(const Auth__MintKey *mint, struct key_wish *ret, struct re
 	return true;
 }
 
-bool key_has_expired(const Auth__Key *key)
+bool key_is_off(const Auth__Key *key)
 {
-	return key->has_expires_at && key->expires_at <= clock_wall_ms();
+	return key->disabled || (key->has_expires_at && key->expires_at <= clock_wall_ms());
+}
+
+Raeh__Principal key_rights(const Events__KeyRow *row, const struct uuid *id)
+{
+	Raeh__Principal rights = RAEH__PRINCIPAL__INIT;
+
+	rights.account = row->account;
+	rights.key = wire_bytes_of(id);
+	rights.scopes = row->scopes;
+	rights.device_id = row->key->device_id;
+	rights.has_expires_ms = row->key->has_expires_at;
+	rights.expires_ms = row->key->expires_at;
+	rights.has_frames_per_s = row->key->has_rate_limit;
+	rights.frames_per_s = row->key->rate_limit;
+	rights.has_user = row->has_user;
+	rights.user = row->user;
+	return rights;
 }
 
 bool key_wish_of(const Auth__MintKey *mint, struct key_wish *ret, struct refusal *ret_why)
@@ -158,6 +175,76 @@ bool key_wish_of(const Auth__MintKey *mint, struct key_wish *ret, struct refusal
 	    !scopes_of(mint, &wish.scopes, ret_why) || !extras_of(mint, &wish, ret_why))
 		return false;
 	*ret = wish;
+	return true;
+}
+
+struct key_wish key_wish_from(const Events__KeyRow *row)
+{
+	const Auth__Key *key = row->key;
+
+	return (struct key_wish){
+		.scopes = row->scopes,
+		.label = key->label,
+		.device_id = key->device_id,
+		.external_id = key->external_id,
+		.metadata = key->metadata,
+		.has_rate_limit = key->has_rate_limit,
+		.rate_limit = key->rate_limit,
+		.has_expires_at = key->has_expires_at,
+		.expires_at = key->expires_at,
+	};
+}
+
+static bool is_cleared(const Auth__PatchKey *patch, const char *name)
+{
+	for (size_t i = 0; i < patch->n_cleared; i++)
+		if (strcmp(patch->cleared[i], name) == 0)
+			return true;
+	return false;
+}
+
+static char *patched_text(const Auth__PatchKey *patch, const char *name, char *given, char *was)
+{
+	return given ? given : is_cleared(patch, name) ? NULL : was;
+}
+
+static bool cleared_allowed(const Auth__PatchKey *patch, struct refusal *ret_why)
+{
+	static const char *const kept[] = { "label", "scopes", "disabled" };
+
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+		if (is_cleared(patch, kept[i])) {
+			*ret_why = refusal(400, "%s: a key cannot be without it", kept[i]);
+			return false;
+		}
+	return true;
+}
+
+bool key_wish_patched(const Events__KeyRow *row, const Auth__PatchKey *patch, struct key_wish *ret,
+                      struct refusal *ret_why)
+{
+	const Auth__Key *key = row->key;
+	Auth__MintKey mint = AUTH__MINT_KEY__INIT;
+
+	if (!cleared_allowed(patch, ret_why))
+		return false;
+	mint.label = patch->label ? patch->label : key->label;
+	mint.n_scopes = patch->n_scopes > 0 ? patch->n_scopes : key->n_scopes;
+	mint.scopes = patch->n_scopes > 0 ? patch->scopes : key->scopes;
+	mint.device_id = patched_text(patch, "device_id", patch->device_id, key->device_id);
+	mint.external_id = patched_text(patch, "external_id", patch->external_id, key->external_id);
+	mint.metadata = patched_text(patch, "metadata", patch->metadata, key->metadata);
+	mint.has_rate_limit =
+	        patch->has_rate_limit || (key->has_rate_limit && !is_cleared(patch, "rate_limit"));
+	mint.rate_limit = patch->has_rate_limit ? patch->rate_limit : key->rate_limit;
+	mint.has_expires_at = patch->has_expires_at;
+	mint.expires_at = patch->expires_at;
+	if (!key_wish_of(&mint, ret, ret_why))
+		return false;
+	if (!patch->has_expires_at && !is_cleared(patch, "expires_at")) { /* it may be over */
+		ret->has_expires_at = key->has_expires_at;
+		ret->expires_at = key->expires_at;
+	}
 	return true;
 }
 

@@ -24,8 +24,16 @@ struct key_wish {
 };
 /* False and why: 400, naming the field, what was expected and what came. */
 bool key_wish_of(const Auth__MintKey *mint, struct key_wish *ret, struct refusal *ret_why);
-/* Its time is over: it answers as a key that never was. */
-bool key_has_expired(const Auth__Key *key);
+/* Its time is over, or it is disabled: it answers as a key that never was. */
+bool key_is_off(const Auth__Key *key);
+/* What the key may, not signed; notice 0. id is the key's, borrowed with the row. */
+Raeh__Principal key_rights(const Events__KeyRow *row, const struct uuid *id);
+/* The wish that a living key came from. */
+struct key_wish key_wish_from(const Events__KeyRow *row);
+/* The row's wish with what the patch replaces or clears; false and why (400). disabled is not
+ * of it. */
+bool key_wish_patched(const Events__KeyRow *row, const Auth__PatchKey *patch, struct key_wish *ret,
+                      struct refusal *ret_why);
 /* False and why (403): the wish is not within the caller's own rights. */
 bool key_wish_allowed(const struct key_wish *wish, const struct caller *caller,
                       struct refusal *ret_why);

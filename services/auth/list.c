@@ -35,7 +35,7 @@ static void free_list(struct listing *list)
 	mem_free(list);
 }
 
-static void show_last_use(struct auth *auth, const struct uuid *account, Auth__Key *key)
+void show_last_use(struct auth *auth, const struct uuid *account, Auth__Key *key)
 {
 	struct uuid id;
 

@@ -43,11 +43,11 @@ static void look_at_others(struct command *command, struct login_events *events)
 		        (Events__KeyRow *)wire_unpack(&events__key_row__descriptor, value);
 		bool own = row && wire_id(row->user, &user) && uuid_equal(&user, &work->user);
 
-		if (own && key_has_expired(row->key) && events->n_expired < LOGINS_MOST) {
+		if (own && key_is_off(row->key) && events->n_expired < LOGINS_MOST) {
 			forget_login(events, row);
 			continue;
 		}
-		if (own && !key_has_expired(row->key) && ++living > LOGINS_MOST &&
+		if (own && !key_is_off(row->key) && ++living > LOGINS_MOST &&
 		    row->key->created_at >= work->over_before_ms)
 			work->over_before_ms = row->key->created_at + 1;
 		if (row)

@@ -5,8 +5,16 @@
 
 #include <string.h>
 
+static void free_rights(struct notices *notices, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (notices->row[i].rights)
+			wire_free(&notices->row[i].rights->base);
+}
+
 void notices_done(struct notices *notices)
 {
+	free_rights(notices, notices->newest - notices->floor);
 	mem_free(notices->row);
 	*notices = (struct notices){ 0 };
 }
@@ -17,8 +25,8 @@ struct notice_row *notices_row(const struct notices *notices, uint64_t number)
 	return &notices->row[number - notices->floor - 1];
 }
 
-struct notice_row *notices_add(struct notices *notices, uint64_t number, const struct uuid *account,
-                               const struct uuid *key)
+void notices_add(struct notices *notices, uint64_t number, const struct uuid *account,
+                 const struct uuid *key, const char *reason)
 {
 	size_t n = notices->newest - notices->floor;
 
@@ -27,9 +35,36 @@ struct notice_row *notices_add(struct notices *notices, uint64_t number, const s
 		notices->cap = notices->cap ? 2 * notices->cap : 64;
 		notices->row = xrealloc(notices->row, notices->cap, sizeof *notices->row);
 	}
-	notices->row[n] = (struct notice_row){ *account, *key, NULL };
+	notices->row[n] = (struct notice_row){ .account = *account, .key = *key, .reason = reason };
 	notices->newest = number;
-	return &notices->row[n];
+}
+
+static const char *reason_of(const char *text)
+{
+	if (strcmp(text, REASON_REVOKED) == 0)
+		return REASON_REVOKED;
+	return strcmp(text, REASON_DISABLED) == 0 ? REASON_DISABLED : REASON_CHANGED;
+}
+
+enum err notices_add_message(struct notices *notices, const Auth__Notice *notice,
+                             const uint8_t secret[SECRET_BYTES])
+{
+	struct uuid account, key;
+	Raeh__Principal *rights;
+	uint8_t mac[32];
+
+	if (notice->number != notices->newest + 1 || !wire_id(notice->account, &account) ||
+	    !wire_id(notice->key, &key))
+		return ERR_MALFORMED;
+	notices_add(notices, notice->number, &account, &key, reason_of(notice->reason));
+	if (notice->rights) {
+		Raeh__Principal with_mac = *notice->rights;
+
+		principal_sign(&with_mac, secret, mac);
+		rights = (Raeh__Principal *)wire_copy(&with_mac.base);
+		notices_row(notices, notice->number)->rights = rights;
+	}
+	return OK;
 }
 
 size_t notices_after(const struct notices *notices, uint64_t after, Auth__Notice ***ret)
@@ -49,7 +84,8 @@ size_t notices_after(const struct notices *notices, uint64_t after, Auth__Notice
 		notice[i].number = first + i;
 		notice[i].account = wire_bytes_of(&row->account);
 		notice[i].key = wire_bytes_of(&row->key);
-		notice[i].reason = (char *)REASON_REVOKED;
+		notice[i].reason = (char *)row->reason;
+		notice[i].rights = row->rights;
 		list[i] = &notice[i];
 	}
 	*ret = list;
@@ -64,19 +100,21 @@ void notices_trim(struct notices *notices, struct store *store, uint64_t through
 
 	if (through > kept)
 		through = kept;
-	while (notices->floor + n < through && !notices->row[n].revoke)
+	while (notices->floor + n < through && !notices->row[n].spread)
 		n++;
 	if (n == 0)
 		return;
 	rows_trim_notices(batch, notices->floor + n);
 	if (store_write(store, batch) != OK)
 		return;
+	free_rights(notices, n);
 	memmove(notices->row, notices->row + n,
 	        (notices->newest - notices->floor - n) * sizeof *notices->row);
 	notices->floor += n;
 }
 
-enum err notices_load(struct notices *notices, struct store *store)
+enum err notices_load(struct notices *notices, struct store *store,
+                      const uint8_t secret[SECRET_BYTES])
 {
 	AUTO(scan_close) struct store_scan *scan = rows_scan_own(store, ROWS_NOTICES);
 	struct bytes key, value;
@@ -85,15 +123,13 @@ enum err notices_load(struct notices *notices, struct store *store)
 		AUTO(wire_free)
 		ProtobufCMessage *message = wire_unpack(&auth__notice__descriptor, value);
 		const Auth__Notice *notice = (const Auth__Notice *)message;
-		struct uuid account, id;
 
-		if (!notice || !wire_id(notice->account, &account) || !wire_id(notice->key, &id))
+		if (!notice)
 			return ERR_MALFORMED;
 		if (notices->newest == 0)
 			notices->floor = notices->newest = notice->number - 1;
-		if (notice->number != notices->newest + 1)
+		if (notices_add_message(notices, notice, secret) != OK)
 			return ERR_MALFORMED;
-		(void)notices_add(notices, notice->number, &account, &id);
 	}
 	return scan_err(scan);
 }

@@ -2,24 +2,29 @@
  * notices - the numbered list of what edges must hear, without holes.
  *
  *     1 … floor          trimmed: nobody needs them any more
- *     floor + 1 … newest  kept, each with the revoke that still waits for edges, if one does
+ *     floor + 1 … newest  kept, each with what still waits for edges, if something does
  */
 #ifndef AUTH_NOTICES_H
 #define AUTH_NOTICES_H
 
+#include "common/principal.h"
 #include "common/store.h"
 #include "common/uuid.h"
 #include "auth.pb-c.h"
 
 #define REASON_REVOKED    "revoked"
+#define REASON_DISABLED   "disabled"
+#define REASON_CHANGED    "changed"
 #define NOTICES_A_MESSAGE 1000
 #define NOTICES_KEPT      1000 /* at least, for edges that come back */
 
-struct revoke;
+struct spread;
 
 struct notice_row {
 	struct uuid account, key;
-	struct revoke *revoke; /* NULL once settled */
+	const char *reason;      /* one of the three */
+	Raeh__Principal *rights; /* signed; NULL: none */
+	struct spread *spread;   /* NULL once nobody waits */
 };
 
 /* Zero it to start. */
@@ -31,11 +36,15 @@ struct notices {
 
 void notices_done(struct notices *notices);
 
-/* What the store holds. ERR_IO, ERR_MALFORMED. */
-CHECKED enum err notices_load(struct notices *notices, struct store *store);
-/* The next one, newest + 1. */
-struct notice_row *notices_add(struct notices *notices, uint64_t number, const struct uuid *account,
-                               const struct uuid *key);
+/* What the store holds; secret: signs the rights. ERR_IO, ERR_MALFORMED. */
+CHECKED enum err notices_load(struct notices *notices, struct store *store,
+                              const uint8_t secret[SECRET_BYTES]);
+/* The next one, newest + 1: a key is dead. reason is kept. */
+void notices_add(struct notices *notices, uint64_t number, const struct uuid *account,
+                 const struct uuid *key, const char *reason);
+/* The next one, as an event has it: perhaps with rights, which are signed here. ERR_MALFORMED. */
+CHECKED enum err notices_add_message(struct notices *notices, const Auth__Notice *notice,
+                                     const uint8_t secret[SECRET_BYTES]);
 /* floor < number <= newest. Borrowed until the next notices_add() or notices_trim(). */
 struct notice_row *notices_row(const struct notices *notices, uint64_t number);
 
@@ -43,7 +52,7 @@ struct notice_row *notices_row(const struct notices *notices, uint64_t number);
  * pointers into the one allocation that the caller frees (mem_free). They borrow the rows. */
 size_t notices_after(const struct notices *notices, uint64_t after, Auth__Notice ***ret);
 
-/* Lets go those up to `through` and NOTICES_KEPT behind the newest, as far as no revoke waits. A
+/* Lets go those up to `through` and NOTICES_KEPT behind the newest, as far as nobody waits. A
  * store that cannot write is tried again next time. */
 void notices_trim(struct notices *notices, struct store *store, uint64_t through);
 

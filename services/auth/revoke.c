@@ -38,20 +38,6 @@ static struct revoke *find(const struct revokes *revokes, const struct uuid *key
 
 static void append_wanted(struct revokes *revokes);
 
-static void broadcast(struct revokes *revokes, uint64_t after)
-{
-	Auth__Notices message = AUTH__NOTICES__INIT;
-	struct buf buf = { 0 };
-
-	message.n_notices = notices_after(&revokes->auth->notices, after, &message.notices);
-	/* Lost is allowed: deliver and Renew see to it that every edge hears it. */
-	if (message.n_notices > 0 &&
-	    bus_publish(revokes->auth->bus, "auth.notices", wire_pack(&buf, &message.base)) != OK)
-		log_warn("broadcast-failed", "why=\"%s\"", bus_why(revokes->auth->bus));
-	buf_free(&buf);
-	mem_free(message.notices);
-}
-
 static void on_appended_committed(struct revokes *revokes)
 {
 	uint64_t before = revokes->auth->notices.newest;
@@ -64,16 +50,17 @@ static void on_appended_committed(struct revokes *revokes)
 
 		uuid_text(&revoke->key, key);
 		log_info("key-revoked", "key=%s notice=%llu", key,
-		         (unsigned long long)revoke->number);
+		         (unsigned long long)revoke->spread.number);
 		revokes->auth->metrics.keys_revoked_total++;
-		notices_add(&revokes->auth->notices, revoke->number, &revoke->account, &revoke->key)
-		        ->revoke = revoke;
+		notices_add(&revokes->auth->notices, revoke->spread.number, &revoke->account,
+		            &revoke->key, REASON_REVOKED);
 	}
 	while ((next = TAILQ_FIRST(&revokes->appended))) {
 		TAILQ_REMOVE(&revokes->appended, next, link);
-		revoke_wait_for_edges(next);
+		next->stage = COMMITTED;
+		spread_start(&next->spread);
 	}
-	broadcast(revokes, before);
+	deliver_broadcast(revokes->auth, before);
 	deliver_notices(revokes->auth);
 }
 
@@ -156,7 +143,7 @@ static void fill_event(struct revoked_event *one, const struct revoke *revoke)
 	one->event.by = wire_bytes_of(&one->by);
 	one->revoked.account = wire_bytes_of(&revoke->account);
 	one->revoked.key = wire_bytes_of(&revoke->key);
-	one->revoked.notice = revoke->number;
+	one->revoked.notice = revoke->spread.number;
 	one->revoked.reason = (char *)REASON_REVOKED;
 }
 
@@ -168,7 +155,7 @@ static void append_wanted(struct revokes *revokes)
 	struct revoke *revoke;
 	size_t n = 0, i = 0;
 
-	if (!TAILQ_EMPTY(&revokes->appended))
+	if (!TAILQ_EMPTY(&revokes->appended) || revokes->lent || !revokes->auth->journal)
 		return;
 	while (n < NOTICES_A_MESSAGE && (revoke = next_wanted(revokes))) {
 		TAILQ_INSERT_TAIL(&revokes->appended, revoke, link);
@@ -181,7 +168,7 @@ static void append_wanted(struct revokes *revokes)
 	TAILQ_FOREACH(revoke, &revokes->appended, link)
 	{
 		revoke->stage = APPENDED;
-		revoke->number = revokes->applied + 1 + i;
+		revoke->spread.number = revokes->applied + 1 + i;
 		revoke->revoked_at = clock_wall_ms();
 		fill_event(&event[i], revoke);
 		events[i] = &event[i].event;
@@ -190,6 +177,26 @@ static void append_wanted(struct revokes *revokes)
 	core_append(revokes->auth, events, n, on_committed, revokes);
 	mem_free(events);
 	mem_free(event);
+}
+
+bool revokes_lend(struct revokes *revokes, uint64_t *ret_number)
+{
+	if (!TAILQ_EMPTY(&revokes->appended) || revokes->lent)
+		return false;
+	revokes->lent = true;
+	*ret_number = revokes->applied + 1;
+	return true;
+}
+
+bool revokes_have_lent(const struct revokes *revokes)
+{
+	return revokes->lent;
+}
+
+void revokes_returned(struct revokes *revokes)
+{
+	revokes->lent = false;
+	append_wanted(revokes);
 }
 
 void revokes_applied(struct revokes *revokes, uint64_t number)
@@ -223,6 +230,8 @@ static struct revoke *revoke_new(struct revokes *revokes, const struct uuid *acc
 	struct revoke *revoke = xcalloc(1, sizeof *revoke);
 
 	revoke->revokes = revokes;
+	revoke->spread.auth = revokes->auth;
+	revoke->spread.everywhere = revoke_is_everywhere;
 	revoke->account = *account;
 	revoke->key = *key;
 	revoke->began_ms = clock_boot_ms();
@@ -314,7 +323,7 @@ void revoke_login(struct auth *auth, struct bus_call *call, const struct caller 
 
 /* ---- after a restart ---- */
 
-/* A notice whose revoke has no receipt: goes on. */
+/* A revoke's notice, and it has no receipt: goes on. */
 static enum err resume(struct revokes *revokes, uint64_t number)
 {
 	struct auth *auth = revokes->auth;
@@ -323,9 +332,11 @@ static enum err resume(struct revokes *revokes, uint64_t number)
 	const Events__AuthEvent *event;
 	struct revoke *revoke;
 	int64_t passed_ms;
-	enum err err =
-	        rows_receipt(auth->store, &row->account, &row->key, (Auth__Receipt **)&message);
+	enum err err;
 
+	if (strcmp(row->reason, REASON_REVOKED) != 0)
+		return OK; /* who asked for the change asks again */
+	err = rows_receipt(auth->store, &row->account, &row->key, (Auth__Receipt **)&message);
 	if (err != ERR_NOT_FOUND)
 		return err;
 	err = rows_revoked(auth->store, &row->account, &row->key, (Events__AuthEvent **)&message);
@@ -333,13 +344,13 @@ static enum err resume(struct revokes *revokes, uint64_t number)
 		return err;
 	event = (const Events__AuthEvent *)message;
 	revoke = revoke_new(revokes, &row->account, &row->key);
-	row->revoke = revoke;
 	revoke->caller.is_operator = true; /* it was allowed */
-	revoke->number = number;
+	revoke->spread.number = number;
 	revoke->revoked_at = event->at_ms;
 	passed_ms = clock_wall_ms() - event->at_ms;
 	revoke->began_ms -= passed_ms > 0 ? passed_ms : 0;
-	revoke_wait_for_edges(revoke);
+	revoke->stage = COMMITTED;
+	spread_start(&revoke->spread);
 	return OK;
 }
 
@@ -356,10 +367,10 @@ enum err revokes_load(struct revokes *revokes)
 	edge->applied = edge->discharged = notices->floor;
 	for (uint64_t n = notices->newest; err == OK && n > notices->floor; n--) {
 		err = resume(revokes, n);
-		if (notices_row(notices, n)->revoke)
+		if (notices_row(notices, n)->spread)
 			oldest = n - 1;
 	}
 	if (err == OK)
-		broadcast(revokes, oldest);
+		deliver_broadcast(auth, oldest);
 	return err;
 }

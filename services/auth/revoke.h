@@ -35,17 +35,13 @@ void revoke_login(struct auth *auth, struct bus_call *call, const struct caller 
 /* Its revoke is appended and not committed: what it asks must wait. */
 bool revoke_is_under_way(const struct revokes *revokes, const struct uuid *key);
 
-/* apply() of KeyRevoked, in memory. */
+/* apply() of an event with a notice, in memory. */
 void revokes_applied(struct revokes *revokes, uint64_t number);
 
-/* A new edge holds no verdict: it stands at the newest. A loaded one at the floor. */
-void edge_joined(struct auth *auth, struct edge *edge);
-/* The edge has all up to applied in force. More than newest is ignored. */
-void edge_applied(struct auth *auth, struct edge *edge, uint64_t applied);
-/* What it closed for notices first, first + 1 …: counted with those it now discharges. */
-void edge_discharged(struct auth *auth, struct edge *edge, uint64_t first,
-                     Auth__SocketsClosed *const *closed, size_t n_closed);
-/* It holds no lease any more: no revoke waits for it. */
-void edge_over(struct auth *auth, struct edge *edge);
+/* The next notice's number, for one event that is no revoke (change.h), until revokes_returned().
+ * False: an append with numbers is under way: wait for it (command_park). */
+bool revokes_lend(struct revokes *revokes, uint64_t *ret_number);
+void revokes_returned(struct revokes *revokes);
+bool revokes_have_lent(const struct revokes *revokes);
 
 #endif

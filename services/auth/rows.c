@@ -134,6 +134,16 @@ static void apply_revoked(const Events__KeyRevoked *revoked, struct bytes packed
 	rows_put_message(view, notice_key(notice.number), &notice.base);
 }
 
+static void apply_changed(const Events__KeyChanged *changed, struct store_batch *view)
+{
+	struct uuid account = rows_id_of(changed->row->account), id;
+
+	MUST(uuid_parse(changed->row->key->id, &id));
+	rows_put_message(view, rows_id_key('k', &account, &id), &changed->row->base);
+	if (changed->notice)
+		rows_put_message(view, notice_key(changed->notice->number), &changed->notice->base);
+}
+
 static void apply_settled(const Events__RevokeSettled *settled, struct store_batch *view)
 {
 	struct uuid account = rows_id_of(settled->account), id = rows_id_of(settled->key);
@@ -152,6 +162,9 @@ void rows_apply(const Events__AuthEvent *event, struct bytes packed, struct stor
 		break;
 	case EVENTS__AUTH_EVENT__EVENT_KEY_REVOKED:
 		apply_revoked(event->key_revoked, packed, view);
+		break;
+	case EVENTS__AUTH_EVENT__EVENT_KEY_CHANGED:
+		apply_changed(event->key_changed, view);
 		break;
 	case EVENTS__AUTH_EVENT__EVENT_REVOKE_SETTLED:
 		apply_settled(event->revoke_settled, view);

@@ -73,7 +73,7 @@ static void on_settled(void *self, enum err err)
 		wire_free(&receipt->base);
 		buf_free(&buf);
 	}
-	notices_row(&auth->notices, revoke->number)->revoke = NULL;
+	notices_row(&auth->notices, revoke->spread.number)->spread = NULL;
 	revoke_free(revoke); /* who still waits asks again and gets the stored receipt */
 }
 
@@ -87,12 +87,12 @@ static void settle(void *self)
 	Events__AuthEvent event = EVENTS__AUTH_EVENT__INIT, *events[] = { &event };
 
 	revoke->stage = SETTLING;
-	sockets.ingest = revoke->ingest;
-	sockets.subscribe = revoke->subscribe;
+	sockets.ingest = revoke->spread.ingest;
+	sockets.subscribe = revoke->spread.subscribe;
 	receipt.revoked_at = revoke->revoked_at;
 	receipt.sockets_closed = &sockets;
-	receipt.edges_acked = revoke->acked;
-	receipt.edges_total = revoke->total;
+	receipt.edges_acked = revoke->spread.acked;
+	receipt.edges_total = revoke->spread.total;
 	receipt.elapsed_ms = (uint32_t)(elapsed_ms < 0            ? 0
 	                                : elapsed_ms > UINT32_MAX ? UINT32_MAX
 	                                                          : elapsed_ms);
@@ -104,79 +104,11 @@ static void settle(void *self)
 	core_append(revoke->revokes->auth, events, 1, on_settled, revoke);
 }
 
-static void settle_if_all_have(struct revoke *revoke)
+/* It has become true everywhere. */
+void revoke_is_everywhere(struct spread *spread)
 {
-	if (revoke->waiting == 0 && revoke->stage == COMMITTED)
+	struct revoke *revoke = (struct revoke *)((char *)spread - offsetof(struct revoke, spread));
+
+	if (revoke->stage == COMMITTED)
 		settle(revoke);
-}
-
-/* ---- edges ---- */
-
-void edge_joined(struct auth *auth, struct edge *edge)
-{
-	edge->applied = edge->discharged = auth->notices.newest;
-}
-
-void edge_applied(struct auth *auth, struct edge *edge, uint64_t applied)
-{
-	if (applied > edge->applied && applied <= auth->notices.newest)
-		edge->applied = applied;
-}
-
-/* Of the edge's answer about notice number; NULL when it says nothing about it. */
-static const Auth__SocketsClosed *closed_for(uint64_t number, uint64_t first,
-                                             Auth__SocketsClosed *const *closed, size_t n_closed)
-{
-	return number >= first && number - first < n_closed ? closed[number - first] : NULL;
-}
-
-void edge_discharged(struct auth *auth, struct edge *edge, uint64_t first,
-                     Auth__SocketsClosed *const *closed, size_t n_closed)
-{
-	while (edge->discharged < edge->applied) {
-		uint64_t number = ++edge->discharged;
-		struct revoke *revoke = notices_row(&auth->notices, number)->revoke;
-		const Auth__SocketsClosed *sockets = closed_for(number, first, closed, n_closed);
-
-		if (!revoke)
-			continue;
-		revoke->waiting--;
-		revoke->acked++;
-		revoke->ingest += sockets ? sockets->ingest : 0;
-		revoke->subscribe += sockets ? sockets->subscribe : 0;
-		settle_if_all_have(revoke);
-	}
-}
-
-void edge_over(struct auth *auth, struct edge *edge)
-{
-	edge_discharged(auth, edge, 0, NULL, 0); /* what it had acknowledged counts */
-	while (edge->discharged < auth->notices.newest) {
-		struct revoke *revoke = notices_row(&auth->notices, ++edge->discharged)->revoke;
-
-		if (!revoke)
-			continue;
-		revoke->waiting--;
-		auth->metrics.edges_lost_total++;
-		settle_if_all_have(revoke);
-	}
-}
-
-/* A revoke has become true: who must hear it? */
-void revoke_wait_for_edges(struct revoke *revoke)
-{
-	struct revokes *revokes = revoke->revokes;
-	struct edge *edge;
-
-	revoke->stage = COMMITTED;
-	TAILQ_FOREACH(edge, &revokes->auth->leases.edges, link)
-	{
-		if (!edge->live) {
-			edge->discharged = revoke->number;
-			continue;
-		}
-		revoke->waiting++;
-		revoke->total++;
-	}
-	settle_if_all_have(revoke);
 }

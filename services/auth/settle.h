@@ -8,6 +8,7 @@
 
 #include "common/map.h"
 #include "services/auth/revoke.h"
+#include "services/auth/spread.h"
 
 enum stage {
 	WANTED,    /* waits for the append before it         */
@@ -23,10 +24,8 @@ struct revoke {
 	enum stage stage;
 	struct uuid account, key;
 	struct caller caller; /* who asked first */
-	uint64_t number;
-	int64_t revoked_at, began_ms;   /* wall; boot */
-	uint32_t waiting, acked, total; /* edges */
-	uint32_t ingest, subscribe;
+	struct spread spread;
+	int64_t revoked_at, began_ms; /* wall; boot */
 	unsigned tries;
 	struct bus_call *call[REVOKE_CALLS];
 	size_t n_call;
@@ -39,13 +38,13 @@ struct revokes {
 	struct map by_key;
 	struct revoke_list wanted, appended;
 	uint64_t applied; /* the newest number that an event has taken */
+	bool lent;        /* the next number is a change's: see revokes_lend() */
 };
 
 void revoke_free(struct revoke *revoke);
 void revoke_refuse_all(struct revoke *revoke, const struct refusal *why);
 struct bytes revoke_receipt_reply(Auth__Receipt *receipt, struct buf *buf);
 
-/* It has become true: every edge that may hold a lease must hear it. */
-void revoke_wait_for_edges(struct revoke *revoke);
+void revoke_is_everywhere(struct spread *spread);
 
 #endif

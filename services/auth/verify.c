@@ -24,37 +24,31 @@ static enum err find_key(struct auth *auth, const char *credential, struct uuid 
 	}
 	*ret_account = account;
 	*ret_id = id;
-	return row_err == OK && key_has_expired((*ret)->key) ? ERR_NOT_FOUND : row_err;
+	return row_err == OK && key_is_off((*ret)->key) ? ERR_NOT_FOUND : row_err;
 }
 
 /* The notice number is the newest committed one, though the row may already know of one more:
- * an edge that hears of a later revoke of this key asks again, which is the safe side. So this
- * answer waits for no sync. */
-static void answer_verdict(struct auth *auth, struct bus_call *call, const struct uuid *account,
-                           const struct uuid *id, const Events__KeyRow *row)
+ * an edge that hears of that one asks again, which is the safe side. So this answer waits for no
+ * sync, unless rights may be lost again with a change that is not yet durable. */
+static void answer_verdict(struct auth *auth, struct bus_call *call, const struct uuid *id,
+                           const Events__KeyRow *row)
 {
 	Auth__AuthReply reply = AUTH__AUTH_REPLY__INIT;
 	Auth__Verdict verdict = AUTH__VERDICT__INIT;
-	Raeh__Principal principal = RAEH__PRINCIPAL__INIT;
+	Raeh__Principal principal = key_rights(row, id);
 	struct buf buf = { 0 };
 	uint8_t mac[32];
 
-	principal.account = wire_bytes_of(account);
-	principal.key = wire_bytes_of(id);
-	principal.scopes = row->scopes;
-	principal.device_id = row->key->device_id;
-	principal.has_expires_ms = row->key->has_expires_at;
-	principal.expires_ms = row->key->expires_at;
-	principal.has_frames_per_s = row->key->has_rate_limit;
-	principal.frames_per_s = row->key->rate_limit;
-	principal.has_user = row->has_user;
-	principal.user = row->user;
 	principal.notice = auth->notices.newest;
 	principal_sign(&principal, auth->deps.bus_secret, mac);
 	verdict.principal = &principal;
 	reply.result_case = AUTH__AUTH_REPLY__RESULT_VERDICT;
 	reply.verdict = &verdict;
-	bus_reply(call, wire_pack(&buf, &reply.base));
+	(void)wire_pack(&buf, &reply.base);
+	if (revokes_have_lent(auth->revokes))
+		core_answer_bytes(auth, call, BYTES(buf.data, buf.len));
+	else
+		bus_reply(call, BYTES(buf.data, buf.len));
 	buf_free(&buf);
 }
 
@@ -77,7 +71,7 @@ void verify_wanted(struct auth *auth, struct bus_call *call, const char *credent
 	}
 	err = find_key(auth, credential, &account, &id, (Events__KeyRow **)&row);
 	if (err == OK) {
-		answer_verdict(auth, call, &account, &id, (const Events__KeyRow *)row);
+		answer_verdict(auth, call, &id, (const Events__KeyRow *)row);
 		return;
 	}
 	auth->metrics.verify_refused_total++;

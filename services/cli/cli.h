@@ -51,6 +51,8 @@ int account_create_run(const struct command *self, int argc, char **argv);
 int key_create_run(const struct command *self, int argc, char **argv);
 int key_list_run(const struct command *self, int argc, char **argv);
 int key_revoke_run(const struct command *self, int argc, char **argv);
+int key_disable_run(const struct command *self, int argc, char **argv);
+int key_enable_run(const struct command *self, int argc, char **argv);
 int key_lint_run(const struct command *self, int argc, char **argv);
 int replay_run(const struct command *self, int argc, char **argv);
 int watch_run(const struct command *self, int argc, char **argv);

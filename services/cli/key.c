@@ -15,9 +15,9 @@
 static int ask_and_print(const struct admin_place *place, Auth__AdminRequest *request,
                          Auth__AuthReply__ResultCase expected)
 {
-	int64_t deadline_ms = request->command_case == AUTH__ADMIN_REQUEST__COMMAND_REVOKE_KEY
-	                              ? ADMIN_REVOKE_MS
-	                              : ADMIN_ANSWER_MS;
+	bool waits = request->command_case == AUTH__ADMIN_REQUEST__COMMAND_REVOKE_KEY ||
+	             request->command_case == AUTH__ADMIN_REQUEST__COMMAND_PATCH_KEY;
+	int64_t deadline_ms = waits ? ADMIN_REVOKE_MS : ADMIN_ANSWER_MS;
 	int status;
 	Auth__AuthReply *reply = admin_ask(place, request, deadline_ms, &status);
 
@@ -107,19 +107,18 @@ int key_list_run(const struct command *self, int argc, char **argv)
 	return ask_and_print(&place, &request, AUTH__AUTH_REPLY__RESULT_KEYS);
 }
 
-int key_revoke_run(const struct command *self, int argc, char **argv)
+/* The id of a key, the one word of the command; status < 0: go on. */
+static int read_id(const struct command *self, struct admin_place *place, int argc, char **argv,
+                   char **ret)
 {
-	struct admin_place place = { 0 };
 	/* clang-format off */
 	const struct config_item items[] = {
-		ADMIN_ITEMS(place),
+		ADMIN_ITEMS(*place),
 		{ 0 },
 	};
 	/* clang-format on */
 	const char *id[1];
 	int n = 1, status = cli_options(self, items, NULL, argc, argv, id, &n);
-	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
-	Auth__RevokeKey revoke = AUTH__REVOKE_KEY__INIT;
 
 	if (status >= 0)
 		return status;
@@ -128,10 +127,48 @@ int key_revoke_run(const struct command *self, int argc, char **argv)
 	if (strncmp(id[0], "raeh_", 5) == 0)
 		return cli_misused(self,
 		                   "expected the id of a key (see `raeh key list`), got a key");
-	revoke.id = (char *)id[0];
+	*ret = (char *)id[0];
+	return -1;
+}
+
+int key_revoke_run(const struct command *self, int argc, char **argv)
+{
+	struct admin_place place = { 0 };
+	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
+	Auth__RevokeKey revoke = AUTH__REVOKE_KEY__INIT;
+	int status = read_id(self, &place, argc, argv, &revoke.id);
+
+	if (status >= 0)
+		return status;
 	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_REVOKE_KEY;
 	request.revoke_key = &revoke;
 	return ask_and_print(&place, &request, AUTH__AUTH_REPLY__RESULT_RECEIPT);
+}
+
+static int set_disabled(const struct command *self, int argc, char **argv, bool disabled)
+{
+	struct admin_place place = { 0 };
+	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
+	Auth__PatchKey patch = AUTH__PATCH_KEY__INIT;
+	int status = read_id(self, &place, argc, argv, &patch.id);
+
+	if (status >= 0)
+		return status;
+	patch.has_disabled = true;
+	patch.disabled = disabled;
+	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_PATCH_KEY;
+	request.patch_key = &patch;
+	return ask_and_print(&place, &request, AUTH__AUTH_REPLY__RESULT_KEY);
+}
+
+int key_disable_run(const struct command *self, int argc, char **argv)
+{
+	return set_disabled(self, argc, argv, true);
+}
+
+int key_enable_run(const struct command *self, int argc, char **argv)
+{
+	return set_disabled(self, argc, argv, false);
 }
 
 int key_lint_run(const struct command *self, int argc, char **argv)

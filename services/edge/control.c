@@ -29,7 +29,7 @@ void control_notice(struct edge *edge, const Auth__Notice *notice)
 	size_t place = notice->number % NOTICES_REMEMBERED;
 
 	edge->closed_by[place].number = notice->number;
-	edge->closed_by[place].counts = grants_kill(edge->grants, notice);
+	edge->closed_by[place].counts = grants_apply(edge->grants, notice);
 }
 
 static Auth__SocketsClosed as_message(struct grant_counts counts)

@@ -129,6 +129,14 @@ size_t filter_types(const struct filter *filter, const char *ret[FILTER_TYPES])
 	return n;
 }
 
+bool filter_is_only(const struct filter *filter, const char *device_id)
+{
+	for (size_t i = 0; i < filter->n_devices; i++)
+		if (strcmp(filter->device[i], device_id) != 0)
+			return false;
+	return filter->n_devices > 0;
+}
+
 bool filter_passes(const struct filter *filter, const Publisher__Insight *insight)
 {
 	return (type_bit(insight->type) & wanted_bits(filter)) &&

@@ -26,6 +26,8 @@ bool filter_read(struct filter *filter, const char *query, char why[FILTER_WHY])
 void filter_done(struct filter *filter);
 /* The names of the types that may pass; returns how many. */
 size_t filter_types(const struct filter *filter, const char *ret[FILTER_TYPES]);
+/* It asks for this device alone. */
+bool filter_is_only(const struct filter *filter, const char *device_id);
 bool filter_passes(const struct filter *filter, const Publisher__Insight *insight);
 
 #endif

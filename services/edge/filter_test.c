@@ -77,3 +77,23 @@ Test(filter, names_the_parameter_that_is_wrong)
 	assert_refused((const char *)query.data, "device_id: expected at most 64 of them");
 	buf_free(&query);
 }
+
+static bool is_only(const char *query, const char *device_id)
+{
+	struct filter filter;
+	char why[FILTER_WHY];
+	bool ret;
+
+	cr_assert(filter_read(&filter, query, why), "%s: %s", query, why);
+	ret = filter_is_only(&filter, device_id);
+	filter_done(&filter);
+	return ret;
+}
+
+Test(filter, knows_whether_it_asks_for_one_device_alone)
+{
+	cr_assert(is_only("device_id=a&type=hr", "a"));
+	cr_assert(is_only("device_id=a&device_id=a", "a"));
+	cr_assert_not(is_only("device_id=a&device_id=b", "a"));
+	cr_assert_not(is_only("", "a"));
+}

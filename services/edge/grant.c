@@ -125,6 +125,12 @@ static bool has_users(const struct grant *grant)
 	return !list_empty(&grant->users) || !list_empty(&grant->waiting);
 }
 
+static void make_idle(struct grant *grant)
+{
+	list_append(&grant->grants->idle, &grant->link);
+	sodium_memzero(grant->credential, sizeof grant->credential);
+}
+
 /* Puts it where it belongs after its users or its state have changed. May free it. */
 static void settle(struct grant *grant)
 {
@@ -136,12 +142,10 @@ static void settle(struct grant *grant)
 		list_append(grant->state == DEAD ? &grants->dying : &grants->busy, &grant->link);
 		return;
 	}
-	if (grant->state == GOOD && grants->count <= grants->deps.most) {
-		list_append(&grants->idle, &grant->link);
-		sodium_memzero(grant->credential, sizeof grant->credential);
-	} else {
+	if (grant->state == GOOD && grants->count <= grants->deps.most)
+		make_idle(grant);
+	else
 		drop(grant);
-	}
 }
 
 static void slice_soon(struct grants *grants);
@@ -160,6 +164,14 @@ static void die(struct grant *grant, const char *why)
 	else
 		list_append(&grants->dying, &grant->link);
 	slice_soon(grants);
+}
+
+static void count(struct grant *grant, const struct grant_user *user)
+{
+	if (user->kind == NET_INGEST)
+		grant->counts.ingest++;
+	else if (user->kind == NET_SUBSCRIBE || user->kind == NET_ECHO)
+		grant->counts.subscribe++;
 }
 
 static void uncount(struct grant *grant, const struct grant_user *user)
@@ -254,6 +266,76 @@ static void expire(void *ctx)
 		          left < EXPIRY_LOOK_MS ? left : EXPIRY_LOOK_MS, expire, grant);
 }
 
+/* ---- rights ---- */
+
+static struct grant *grant_of_the_dead(struct grants *grants)
+{
+	struct grant *grant = xcalloc(1, sizeof *grant);
+
+	grant->grants = grants;
+	grant->state = DEAD;
+	(void)snprintf(grant->why, sizeof grant->why, "%s", GRANT_NARROWED);
+	list_init(&grant->users);
+	list_init(&grant->waiting);
+	list_append(&grants->dying, &grant->link);
+	grants->count++;
+	return grant;
+}
+
+static void move_user(struct grant *to, struct grant_user *user)
+{
+	uncount(user->grant, user);
+	user->grant = to;
+	count(to, user);
+	list_append(&to->users, &user->link);
+}
+
+/* Its users that may not go on with these rights go to a grant that is dead. */
+static struct grant_counts evict(struct grant *grant, const Raeh__Principal *rights)
+{
+	struct grant_counts none = { 0 };
+	struct grant *dead = NULL;
+
+	LIST_EACH(link, &grant->users)
+	{
+		struct grant_user *user = LIST_OWNER(link, struct grant_user, link);
+
+		if (!user->may_go_on || user->may_go_on(user, rights))
+			continue;
+		if (!dead)
+			dead = grant_of_the_dead(grant->grants);
+		move_user(dead, user);
+	}
+	if (!dead)
+		return none;
+	slice_soon(grant->grants);
+	return dead->counts;
+}
+
+/* From now on the key has these rights. */
+static struct grant_counts take_rights(struct grant *grant, const Raeh__Principal *rights)
+{
+	struct grant_counts gone = { 0 };
+
+	if (grant->principal) {
+		gone = evict(grant, rights);
+		wire_free(&grant->principal->base);
+	}
+	grant->principal = (Raeh__Principal *)wire_copy(&rights->base);
+	return gone;
+}
+
+/* GOOD: ends it in time. */
+static void watch_expiry(struct grant *grant)
+{
+	struct loop *loop = grant->grants->deps.loop;
+
+	if (grant->principal->has_expires_ms)
+		timer_set(loop, &grant->retry, 1, expire, grant);
+	else
+		timer_stop(loop, &grant->retry);
+}
+
 static void take_verdict(struct grant *grant, const Auth__Verdict *verdict)
 {
 	struct grants *grants = grant->grants;
@@ -274,9 +356,7 @@ static void take_verdict(struct grant *grant, const Auth__Verdict *verdict)
 	}
 	if (!lease_held(grants->deps.lease))
 		return; /* the next registration asks again */
-	if (grant->principal)
-		wire_free(&grant->principal->base);
-	grant->principal = (Raeh__Principal *)wire_copy(&verdict->principal->base);
+	(void)take_rights(grant, verdict->principal);
 	enkey(grant, &key);
 	grant->state = GOOD;
 	grant->used_ms = clock_wall_ms();
@@ -285,8 +365,8 @@ static void take_verdict(struct grant *grant, const Auth__Verdict *verdict)
 		grants->deps.on_revived(grants->deps.ctx);
 	answer_waiting(grant);
 	grant->in_air = false;
-	if (grant->state == GOOD && grant->principal->has_expires_ms)
-		timer_set(grants->deps.loop, &grant->retry, 1, expire, grant);
+	if (grant->state == GOOD)
+		watch_expiry(grant);
 	settle(grant);
 }
 
@@ -378,10 +458,7 @@ void grant_enter(struct grants *grants, const char *credential, struct grant_use
 	user->grant = grant;
 	user->answered = false;
 	list_append(&grant->waiting, &user->link);
-	if (user->kind == NET_INGEST)
-		grant->counts.ingest++;
-	else if (user->kind == NET_SUBSCRIBE || user->kind == NET_ECHO)
-		grant->counts.subscribe++;
+	count(grant, user);
 	list_append(&grants->busy, &grant->link);
 	if (grant->state == GOOD && lease_held(grants->deps.lease)) {
 		grant->used_ms = clock_wall_ms();
@@ -462,19 +539,11 @@ struct grant_counts grants_count(struct grants *grants, const struct uuid *key)
 	return total;
 }
 
-struct grant_counts grants_kill(struct grants *grants, const Auth__Notice *notice)
+static struct grant_counts kill_key(struct grants *grants, const struct uuid *key)
 {
-	struct grant_counts total = { 0 };
-	struct keyed *keyed;
-	struct uuid key;
+	struct grant_counts total = grants_count(grants, key);
+	struct keyed *keyed = MAP_OWNER(map_find(&grants->by_key, key), struct keyed, node);
 
-	if (!wire_id(notice->key, &key)) {
-		log_error("bad-notice", "number=%llu", (unsigned long long)notice->number);
-		return total;
-	}
-	remember(grants, &key, notice->number);
-	total = grants_count(grants, &key);
-	keyed = MAP_OWNER(map_find(&grants->by_key, &key), struct keyed, node);
 	while (keyed) { /* the last die() frees it */
 		struct grant *grant = LIST_OWNER(list_first(&keyed->grants), struct grant, by_key);
 		bool last = keyed->grants.next == keyed->grants.prev;
@@ -484,6 +553,46 @@ struct grant_counts grants_kill(struct grants *grants, const Auth__Notice *notic
 			break;
 	}
 	return total;
+}
+
+/* One that is asked about anew keeps its place; what is answered is held to the notice. */
+static struct grant_counts narrow_key(struct grants *grants, const struct uuid *key,
+                                      const Raeh__Principal *rights)
+{
+	struct keyed *keyed = MAP_OWNER(map_find(&grants->by_key, key), struct keyed, node);
+	struct grant_counts total = { 0 };
+
+	if (!keyed)
+		return total;
+	LIST_EACH(link, &keyed->grants)
+	{
+		struct grant *grant = LIST_OWNER(link, struct grant, by_key);
+		struct grant_counts gone = take_rights(grant, rights);
+
+		total.ingest += gone.ingest;
+		total.subscribe += gone.subscribe;
+		if (grant->state != GOOD)
+			continue;
+		watch_expiry(grant);
+		if (!has_users(grant))
+			make_idle(grant); /* drops none: the list is being walked */
+	}
+	return total;
+}
+
+struct grant_counts grants_apply(struct grants *grants, const Auth__Notice *notice)
+{
+	struct grant_counts none = { 0 };
+	struct uuid key;
+
+	if (!wire_id(notice->key, &key)) {
+		log_error("bad-notice", "number=%llu", (unsigned long long)notice->number);
+		return none;
+	}
+	remember(grants, &key, notice->number);
+	if (!notice->rights)
+		return kill_key(grants, &key);
+	return narrow_key(grants, &key, notice->rights);
 }
 
 static void forget_one(void *ctx, struct map_node *node)

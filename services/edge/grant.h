@@ -8,7 +8,8 @@
  * A user (a socket or a request) is entered under its credential *before* auth is asked,
  * so a revoke that races the answer finds it. A verdict older than a revoke of its key
  * (the tombstone) is asked again. Marking a key dead is O(grants of that key); its sockets
- * are closed after that, in slices.
+ * are closed after that, in slices. A notice that leaves the key some rights says which: they
+ * hold at once, and the users that need one of those that are gone go the same way.
  *
  * Credentials stay in memory while somebody uses them (they are verified again on a
  * registration) and are wiped after.
@@ -27,7 +28,8 @@ struct grants;
 struct grant;
 
 /* The uniform refusal of unknown, revoked, expired and disabled keys. */
-#define GRANT_REFUSED "the API key is unknown or was revoked"
+#define GRANT_REFUSED  "the API key is unknown or was revoked"
+#define GRANT_NARROWED "the API key has lost a right that this needs"
 
 struct grant_user {
 	struct list link;
@@ -36,8 +38,11 @@ struct grant_user {
 	/* Once after grant_enter: OK, ERR_DENIED (why is a sentence) or ERR_UNAVAILABLE. May be
 	 * called from inside grant_enter(). After anything but OK the user is out. */
 	void (*on_answer)(struct grant_user *user, enum err err, const char *why);
-	/* Its key died after OK: no byte may move; the user is out. */
+	/* Its key died after OK, or lost a right it needs: no byte may move; the user is out. */
 	void (*on_dead)(struct grant_user *user, const char *why);
+	/* The key's rights are other ones now, grant_principal() has those until now: may it go
+	 * on? NULL: it may. Calls nothing here. */
+	bool (*may_go_on)(const struct grant_user *user, const Raeh__Principal *rights);
 	bool answered;
 };
 
@@ -64,11 +69,11 @@ const Raeh__Principal *grant_principal(const struct grant_user *user);
 /* Lease held, answered OK, key alive, not expired: asked before each byte. */
 bool grant_good(const struct grants *grants, const struct grant_user *user);
 
-/* The notice's key is dead when this returns; ret_closed counts its sockets. */
+/* The notice is in force when this returns; counts the sockets that go. */
 struct grant_counts {
 	uint32_t ingest, subscribe;
 };
-struct grant_counts grants_kill(struct grants *grants, const Auth__Notice *notice);
+struct grant_counts grants_apply(struct grants *grants, const Auth__Notice *notice);
 /* Sockets that rely on the key. */
 struct grant_counts grants_count(struct grants *grants, const struct uuid *key);
 /* The lease was registered: ask about every credential again. */

@@ -53,7 +53,7 @@ static void on_dead(struct grant_user *base, const char *why)
 static void on_notice(void *ctx, const Auth__Notice *notice)
 {
 	(void)ctx;
-	(void)grants_kill(grants, notice);
+	(void)grants_apply(grants, notice);
 }
 
 static void on_registered(void *ctx)
@@ -118,7 +118,7 @@ static struct grant_counts kill(uint64_t number, unsigned key)
 {
 	struct notice_of space;
 
-	return grants_kill(grants, notice_fill(&space, number, key));
+	return grants_apply(grants, notice_fill(&space, number, key));
 }
 
 static struct grant_counts count(unsigned key)
@@ -255,7 +255,7 @@ Test(grant, remembers_a_revoke_longer_than_an_answer_can_be_under_way)
 			give_lease(4);
 	}
 	enter(0, "raeh_one");
-	(void)grants_kill(grants, notice_fill(&space, 6, 2)); /* forgets what is old */
+	(void)grants_apply(grants, notice_fill(&space, 6, 2)); /* forgets what is old */
 	verdict(1, 4);
 	cr_assert_eq(user[0].answers, 0);
 }
@@ -620,4 +620,130 @@ Test(grant, tells_the_use_of_each_key_once)
 	cr_assert_eq(grants_used(grants, keys, used_ms, 8), 1);
 	cr_assert(uuid_equal(&keys[0], &first));
 	cr_assert_eq(used_ms[0], clock_wall_ms());
+}
+
+/* ---- rights ---- */
+
+static bool needs_read(const struct grant_user *base, const Raeh__Principal *rights)
+{
+	(void)base;
+	return rights->scopes & SCOPE_READ;
+}
+
+static struct grant_counts change(uint64_t number, unsigned key, uint32_t scopes,
+                                  const int64_t *expires_ms)
+{
+	Raeh__Principal rights = RAEH__PRINCIPAL__INIT;
+	struct uuid id = id_of(key);
+	struct notice_of space;
+	Auth__Notice *notice = notice_fill(&space, number, key);
+
+	rights.account = wire_bytes_of(&id);
+	rights.key = wire_bytes_of(&id);
+	rights.scopes = scopes;
+	rights.notice = number;
+	rights.has_expires_ms = expires_ms != NULL;
+	rights.expires_ms = expires_ms ? *expires_ms : 0;
+	notice->rights = &rights;
+	return grants_apply(grants, notice);
+}
+
+Test(grant, closes_those_alone_that_need_a_right_that_is_gone)
+{
+	struct grant_counts gone;
+
+	give_lease(4);
+	user[0].base.may_go_on = user[1].base.may_go_on = needs_read;
+	for (unsigned i = 0; i < 4; i++)
+		enter(i, "raeh_one");
+	verdict(1, 4);
+	gone = change(5, 1, SCOPE_INGEST, NULL);
+	cr_assert(!good(0) && !good(1) && good(2) && good(3), "at once");
+	cr_assert_eq(gone.ingest, 1);
+	cr_assert_eq(gone.subscribe, 1);
+	cr_assert_eq(count(1).ingest + count(1).subscribe, 2, "the others are counted on");
+	turn();
+
+	cr_assert_eq(user[0].deaths, 1);
+	cr_assert_str_eq(user[0].why, GRANT_NARROWED);
+	cr_assert_eq(user[1].deaths, 1);
+	cr_assert_eq(user[2].deaths + user[3].deaths, 0);
+	cr_assert_eq(grant_principal(&user[2].base)->scopes, SCOPE_INGEST);
+	cr_assert_eq(asked_count("auth"), 0, "nobody is asked");
+}
+
+Test(grant, gives_a_right_to_those_who_stay_and_to_those_who_come)
+{
+	give_lease(4);
+	enter(0, "raeh_one");
+	verdict(1, 4);
+	(void)change(5, 1, SCOPES_ALL, NULL);
+	enter(2, "raeh_one");
+
+	cr_assert_eq(grant_principal(&user[0].base)->scopes, SCOPES_ALL);
+	cr_assert_eq(grant_principal(&user[2].base)->scopes, SCOPES_ALL);
+	cr_assert_eq(user[0].deaths, 0);
+}
+
+Test(grant, forgets_a_grant_whose_last_user_was_put_out)
+{
+	give_lease(4);
+	user[0].base.may_go_on = needs_read;
+	enter(0, "raeh_one");
+	verdict(1, 4);
+	(void)change(5, 1, SCOPE_INGEST, NULL);
+	turn();
+	cr_assert_eq(user[0].deaths, 1);
+	enter(2, "raeh_one");
+
+	cr_assert(good(2), "the key itself lives");
+	(void)kill(6, 1);
+	cr_assert_not(good(2));
+}
+
+Test(grant, asks_again_for_a_verdict_older_than_a_change_of_its_key)
+{
+	give_lease(4);
+	enter(0, "raeh_one");
+	(void)change(5, 1, SCOPE_INGEST, NULL);
+	verdict(1, 4);
+	cr_assert_eq(user[0].answers, 0);
+	verdict(1, 5);
+
+	cr_assert(good(0));
+}
+
+Test(grant, holds_those_who_wait_for_a_new_verdict_to_it)
+{
+	give_lease(4);
+	user[0].base.may_go_on = needs_read;
+	enter(0, "raeh_one");
+	enter(2, "raeh_one");
+	verdict(1, 4);
+	register_anew(9);
+	give_verdict(asked("auth"),
+	             (struct fake_key){ .key = 1, .notice = 9, .scopes = SCOPE_INGEST });
+	turn();
+
+	cr_assert_eq(user[0].deaths, 1);
+	cr_assert(good(2));
+}
+
+Test(grant, ends_a_key_whose_end_was_brought_forward)
+{
+	int64_t soon_ms = clock_wall_ms() + 1000, late_ms = soon_ms + 100000;
+
+	give_lease(4);
+	enter(0, "raeh_one");
+	verdict(1, 4);
+	(void)change(5, 1, SCOPES_ALL, &soon_ms);
+	(void)change(6, 1, SCOPES_ALL, &late_ms);
+	pass(1500);
+	cr_assert(good(0), "and put off again");
+	soon_ms = clock_wall_ms() + 1000;
+	(void)change(7, 1, SCOPES_ALL, &soon_ms);
+	pass(1500);
+
+	cr_assert_not(good(0));
+	cr_assert_eq(user[0].deaths, 1);
 }

@@ -28,7 +28,8 @@ struct ingest {
 	struct map_node by_session;     /* in edge->opening while asking */
 	struct stream *stream;          /* from OpenSession's answer to the end */
 	ProtobufCMessage *manifest;     /* the router's answer: its slots are ours */
-	char *device_id, *model_id;     /* as sent; until the session is open */
+	char *device_id;                /* as sent */
+	char *model_id;                 /* as sent; until the session is open */
 	enum err device_err, model_err; /* what the query held */
 	int64_t active_ms;              /* boot time of the last frame, or of the pause */
 	bool asking;                    /* the router's answer is under way: keep the memory */
@@ -178,7 +179,6 @@ static void start_stream(struct ingest *ingest, const Raeh__Principal *principal
 	ingest->stream =
 	        stream_new(ingest->socket.edge->uplinks, &ingest->account, &ingest->session,
 	                   (uint16_t)opened->partition, &opening, &stream_events, ingest);
-	mem_free(TAKE(ingest->device_id));
 	mem_free(TAKE(ingest->model_id));
 }
 
@@ -422,8 +422,17 @@ static void free_socket(struct socket *socket)
 		ingest_release(ingest);
 }
 
+static bool may_go_on(const struct socket *socket, const Raeh__Principal *rights)
+{
+	const struct ingest *ingest = (const struct ingest *)socket;
+
+	return (rights->scopes & SCOPE_INGEST) &&
+	       (!rights->device_id || strcmp(rights->device_id, ingest->device_id) == 0);
+}
+
 static const struct socket_ops ingest_ops = {
 	.admitted = admitted,
+	.may_go_on = may_go_on,
 	.message = message,
 	.ended = ended,
 	.free = free_socket,

@@ -27,7 +27,7 @@
 struct lease;
 
 struct lease_events {
-	/* The key of this notice is dead from this call on. */
+	/* The notice is in force from this call on. */
 	void (*on_notice)(void *ctx, const Auth__Notice *notice);
 	/* Held anew: nothing known before may be believed. */
 	void (*on_registered)(void *ctx);

@@ -64,8 +64,8 @@ static bool ends_itself(const struct rest *rest, const Raeh__Principal *principa
 	if (strcmp(command, "delete_user") == 0)
 		return principal->has_user && wire_id(principal->user, &user) &&
 		       uuid_equal(&user, &rest->subject);
-	return strcmp(command, "revoke_key") == 0 && wire_id(principal->key, &key) &&
-	       uuid_equal(&key, &rest->subject);
+	return rest->route->scope == SCOPE_KEYS && !rest_is_get(rest->route->method) &&
+	       wire_id(principal->key, &key) && uuid_equal(&key, &rest->subject);
 }
 
 /* For a service that answers a repeat as it did the first. */
@@ -132,7 +132,21 @@ static void on_dead(struct grant_user *user, const char *why)
 	if (rest->conn && rest->answered)
 		net_close_now(rest->conn, 1006, why); /* what was not yet out stays in */
 	else if (rest->conn && !rest->ends_itself)
-		rest_refuse(rest, 401, why, "");
+		rest_refuse(rest, strcmp(why, GRANT_NARROWED) == 0 ? 403 : 401, why, "");
+}
+
+/* What a service is asked for, it answers by the rights that were. */
+static bool may_go_on(const struct grant_user *user, const Raeh__Principal *rights)
+{
+	const struct rest *rest = rest_of((struct grant_user *)user);
+	const Raeh__Principal *was = grant_principal(user);
+
+	if (rest->ends_itself)
+		return true;
+	if (!(rights->scopes & rest->route->scope))
+		return false;
+	return !rights->device_id ||
+	       (was && was->device_id && strcmp(was->device_id, rights->device_id) == 0);
 }
 
 static void on_admit_timeout(void *ctx)
@@ -284,6 +298,7 @@ static struct rest *rest_new(struct edge *edge, struct conn *conn,
 	rest->user.kind = NET_HTTP;
 	rest->user.on_answer = on_answer;
 	rest->user.on_dead = on_dead;
+	rest->user.may_go_on = may_go_on;
 	conn_set_user(conn, rest);
 	list_append(&edge->requests, &rest->link);
 	return rest;

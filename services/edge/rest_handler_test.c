@@ -156,7 +156,7 @@ Test(rest_handler, moves_no_byte_of_a_stream_whose_key_died)
 	struct notice_of notice;
 
 	cr_assert(may_move(conn));
-	grants_kill(fake.edge->grants, notice_fill(&notice, 5, 1));
+	grants_apply(fake.edge->grants, notice_fill(&notice, 5, 1));
 	cr_assert_not(may_move(conn));
 	turn();
 	cr_assert(conn->now);

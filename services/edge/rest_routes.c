@@ -57,6 +57,10 @@ const struct rest_route rest_routes[] = {
 	{ "GET", "/v1/keys/{id}",
 	  SCOPE_KEYS, REST_AUTH, "get_key", "key", 200,
 	  "Get an API key, without the key itself." },
+	{ "PATCH", "/v1/keys/{id}",
+	  SCOPE_KEYS, REST_AUTH, "patch_key", "key", 200,
+	  "Change an API key: what is given replaces, null unsets. What it may no longer do, it can "
+	  "do nowhere when this is answered.", .deadline_ms = REST_REVOKE_MS },
 	{ "DELETE", "/v1/keys/{id}",
 	  SCOPE_KEYS, REST_AUTH, "revoke_key", "receipt", 200,
 	  "Revoke an API key at once and close its sockets; answers with the "

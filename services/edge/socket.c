@@ -5,6 +5,7 @@
 
 #include <sodium.h>
 #include <stdio.h>
+#include <string.h>
 
 static struct socket *socket_of(struct grant_user *user)
 {
@@ -93,6 +94,21 @@ static void on_dead(struct grant_user *user, const char *why)
 	socket_kill(socket, 4001, why);
 }
 
+static bool may_go_on(const struct grant_user *user, const Raeh__Principal *rights)
+{
+	const struct socket *socket = socket_of((struct grant_user *)user);
+
+	return !socket->ops->may_go_on || socket->ops->may_go_on(socket, rights);
+}
+
+bool socket_device_narrows(const struct socket *socket, const Raeh__Principal *rights)
+{
+	const Raeh__Principal *was = grant_principal(&socket->user);
+
+	return rights->device_id &&
+	       !(was && was->device_id && strcmp(was->device_id, rights->device_id) == 0);
+}
+
 void socket_open(struct socket *socket, const struct socket_ops *ops, struct edge *edge,
                  struct conn *conn, const struct net_request *request)
 {
@@ -104,6 +120,7 @@ void socket_open(struct socket *socket, const struct socket_ops *ops, struct edg
 	socket->user.kind = conn_endpoint(conn) == NET_HTTP ? NET_SUBSCRIBE : conn_endpoint(conn);
 	socket->user.on_answer = on_answer;
 	socket->user.on_dead = on_dead;
+	socket->user.may_go_on = may_go_on;
 	conn_set_user(conn, socket);
 	list_append(&edge->sockets, &socket->link);
 	if (edge->draining) {

@@ -15,6 +15,8 @@ struct socket_ops {
 	/* The key is good: go on. */
 	void (*admitted)(struct socket *socket);
 	void (*message)(struct socket *socket, bool binary, struct bytes message);
+	/* Other rights of the key: may it go on? NULL: it may. */
+	bool (*may_go_on)(const struct socket *socket, const Raeh__Principal *rights);
 	/* Once: nothing of this socket counts from now on. */
 	void (*ended)(struct socket *socket, int code, const char *reason);
 	/* The conn is gone, ended() was called before. Frees the socket. */
@@ -47,6 +49,8 @@ void socket_kill(struct socket *socket, int code, const char *reason);
 void socket_message(struct socket *socket, bool binary, struct bytes message);
 void socket_gone(struct socket *socket, int code, const char *reason);
 
+/* True when these rights hold it to a device that those until now did not hold it to. */
+bool socket_device_narrows(const struct socket *socket, const Raeh__Principal *rights);
 /* The key has the right, or the socket is closed with 4001 and a sentence. */
 bool socket_has_scope(struct socket *socket, uint32_t scope);
 

@@ -17,6 +17,7 @@ static enum err send(struct subscription *subscription, const char *id, struct b
 
 static const struct socket_ops subscribe_ops = {
 	.admitted = subscription_admitted,
+	.may_go_on = subscription_may_go_on,
 	.message = subscription_message,
 	.ended = subscription_ended,
 	.free = subscription_free,

@@ -289,6 +289,17 @@ void subscription_admitted(struct socket *socket)
 		replay_what_was_before(subscription);
 }
 
+/* Held to a device, it goes on when it asked for no other. */
+bool subscription_may_go_on(const struct socket *socket, const Raeh__Principal *rights)
+{
+	const struct subscription *subscription = (const struct subscription *)socket;
+
+	if (!(rights->scopes & SCOPE_SUBSCRIBE))
+		return false;
+	return !socket_device_narrows(socket, rights) ||
+	       filter_is_only(&subscription->filter, rights->device_id);
+}
+
 /* What a subscriber sends is ignored. */
 void subscription_message(struct socket *socket, bool binary, struct bytes message)
 {

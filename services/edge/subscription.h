@@ -44,6 +44,7 @@ void subscription_read(struct subscription *subscription, const char *query,
 
 /* For the socket_ops of both. */
 void subscription_admitted(struct socket *socket);
+bool subscription_may_go_on(const struct socket *socket, const Raeh__Principal *rights);
 void subscription_message(struct socket *socket, bool binary, struct bytes message);
 void subscription_ended(struct socket *socket, int code, const char *reason);
 void subscription_free(struct socket *socket);

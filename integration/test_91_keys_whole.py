@@ -1,0 +1,126 @@
+"""/v1/keys beyond minting and deleting: change, rotation, impact, cascade, bulk."""
+import asyncio
+import time
+
+import pytest
+
+from client import closed, frame, ingest, is_open, make_model, receive, rest, subscribe
+from stack import Key, until
+from test_82_keys import ALL, in_seconds, mint
+
+STACK = {"edges": 2, "publishers": 1}
+
+
+@pytest.fixture(scope="module")
+def backend(stack):
+    return stack.key(scopes=ALL)
+
+
+@pytest.fixture
+def http(stack, backend):
+    with rest(stack, backend) as client:
+        yield client
+
+
+def patch(http, key, status=200, **body):
+    answer = http.patch(f"/v1/keys/{key.id}", json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+async def open_all(*sockets):
+    for socket in sockets:
+        await receive(socket)
+
+
+async def test_what_a_key_loses_closes_the_sockets_that_need_it_and_no_other(stack, http, backend):
+    model = make_model(stack, backend)
+    made, _ = mint(http)
+    async with ingest(stack, made, model, "p-1") as device, subscribe(stack, made) as ear, \
+            ingest(stack, made, model, "p-2") as second:
+        await open_all(device, ear, second)
+        seen = await asyncio.to_thread(patch, http, made, scopes=["ingest", "read"])
+        assert seen["scopes"] == ["ingest", "read"]
+        assert (await closed(ear))[0] in (4001, 1006)
+        await device.send(frame(0, int(time.time() * 1000), [1] * 20))
+        await asyncio.to_thread(patch, http, made, device_id="p-1")
+        assert (await closed(second))[0] in (4001, 1006)
+        await asyncio.to_thread(patch, http, made, label="renamed", rate_limit=100,
+                                expires_at=in_seconds(600), metadata={"a": 1})
+        await device.send(frame(0, int(time.time() * 1000), [1] * 20))
+        await (await device.ping())
+        assert is_open(device)
+    async with ingest(stack, made, model, "p-2") as other, subscribe(stack, made) as ear:
+        assert (await closed(other))[0] == 4001 and (await closed(ear))[0] == 4001
+    with rest(stack, made) as own:
+        assert own.get("/v1/sessions").status_code == 200
+        assert own.get("/v1/keys").status_code == 403
+        patch(http, made, scopes=["ingest"])
+        assert own.get("/v1/sessions").status_code == 403
+        patch(http, made, scopes=["ingest", "read"], device_id=None)
+        assert own.get("/v1/sessions").status_code == 200
+
+
+async def test_a_subscriber_of_the_one_device_stays_when_the_key_is_held_to_it(stack, http):
+    made, _ = mint(http, scopes=["subscribe"])
+    async with subscribe(stack, made) as all_of_them, \
+            subscribe(stack, made, device_id="s-1") as this:
+        await open_all(all_of_them, this)
+        await asyncio.to_thread(patch, http, made, device_id="s-1")
+        assert (await closed(all_of_them))[0] in (4001, 1006)
+        await (await this.ping())
+        assert is_open(this)
+
+
+async def test_a_disabled_key_is_dead_until_it_is_enabled(stack, http, backend):
+    model = make_model(stack, backend)
+    made, _ = mint(http)
+    async with ingest(stack, made, model, "x-1") as device, subscribe(stack, made) as ear:
+        await open_all(device, ear)
+        seen = await asyncio.to_thread(patch, http, made, disabled=True)
+        assert seen["disabled"] is True
+        for socket in (device, ear):
+            assert (await closed(socket))[0] in (4001, 1006)
+    with rest(stack, made) as own:
+        assert own.get("/v1/sessions").status_code == 401
+        patch(http, made, disabled=False)
+        assert own.get("/v1/sessions").status_code == 200
+    stack.admin("key", "disable", made.id)
+    async with ingest(stack, made, model, "x-1") as device:
+        assert (await closed(device))[0] == 4001
+    assert stack.admin("key", "enable", made.id)["disabled"] is False
+    async with ingest(stack, made, model, "x-1") as device:
+        await receive(device)
+
+
+async def test_an_end_brought_forward_closes_and_one_put_off_does_not(stack, http):
+    made, _ = mint(http, scopes=["subscribe"])
+    async with subscribe(stack, made) as ear:
+        await receive(ear)
+        await asyncio.to_thread(patch, http, made, expires_at=in_seconds(600))
+        await (await ear.ping())
+        await asyncio.to_thread(patch, http, made, expires_at=in_seconds(2))
+        assert (await closed(ear))[0] in (4001, 1006)
+    patch(http, made, expires_at=None)
+    async with subscribe(stack, made) as ear:
+        await receive(ear)
+
+
+def test_nobody_changes_what_he_has_not(stack, http, backend):
+    small, _ = mint(http, scopes=["read", "keys"])
+    plain, _ = mint(http, scopes=["read"])
+    with rest(stack, small) as own:
+        for key, body in ((backend, {"label": "mine"}), (plain, {"scopes": ["write"]}),
+                          (small, {"scopes": ["read", "keys", "ingest"]})):
+            assert own.patch(f"/v1/keys/{key.id}", json=body).status_code == 403, body
+        assert own.patch(f"/v1/keys/{plain.id}", json={"label": "x"}).status_code == 200
+        assert own.patch(f"/v1/keys/{small.id}", json={"scopes": ["read"]}).status_code == 200
+        assert own.get("/v1/keys").status_code == 403
+    for body, field in (({"label": None}, "label"), ({"scopes": []}, "scopes"),
+                        ({"device_id": ""}, "device_id"), ({"disabled": "no"}, "disabled"),
+                        ({"expires_at": in_seconds(-1)}, "expires_at"),
+                        ({"rate_limit": 0}, "rate_limit")):
+        answer = http.patch(f"/v1/keys/{plain.id}", json=body)
+        assert answer.status_code == 400 and answer.json()["detail"].startswith(field), body
+    with rest(stack, stack.key(scopes=ALL)) as other:
+        assert other.patch(f"/v1/keys/{plain.id}", json={"label": "x"}).status_code == 404

@@ -4,26 +4,15 @@
  * callback answers the oldest append. So the order of answers is the order of appends,
  * refused ones included, without further bookkeeping.
  */
-#include "common/journal.h"
+#include "common/journal_record.h"
 
 #include "common/clock.h"
-#include "common/keys.h"
 #include "common/log.h"
 
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define HASH_BYTES 32
-
-struct head {
-	uint8_t before[HASH_BYTES];  /* hash of the 64 bytes that begin the record before */
-	uint8_t payload[HASH_BYTES]; /* hash of salt and payload */
-	uint8_t salt[16];
-};
-#define LINKED_BYTES (2 * HASH_BYTES) /* the part that the next record vouches for */
-_Static_assert(sizeof(struct head) == 80, "a record's head has no padding");
 
 struct append {
 	struct append *next;
@@ -45,7 +34,7 @@ struct journal {
 	journal_apply_fn *apply;
 	void *ctx;
 	uint64_t last_seq;
-	uint8_t last_hash[HASH_BYTES]; /* of the record last_seq; zeros before the first */
+	uint8_t last_hash[JOURNAL_HASH]; /* of the record last_seq; zeros before the first */
 	struct store_batch *batch;
 	struct buf record;
 	struct queue delayed, unsynced; /* an append waits in one, then in the other */
@@ -79,43 +68,9 @@ static void free_append(struct append *append)
 	mem_free(append);
 }
 
-static void hash_linked(struct bytes record, uint8_t ret[HASH_BYTES])
-{
-	size_t len = record.len < LINKED_BYTES ? record.len : LINKED_BYTES;
-
-	(void)crypto_generichash(ret, HASH_BYTES, record.data, len, NULL, 0);
-}
-
-static void hash_payload(const uint8_t *salt, struct bytes payload, uint8_t ret[HASH_BYTES])
-{
-	crypto_generichash_state state;
-
-	(void)crypto_generichash_init(&state, NULL, 0, HASH_BYTES);
-	(void)crypto_generichash_update(&state, salt, sizeof((struct head *)0)->salt);
-	(void)crypto_generichash_update(&state, payload.data, payload.len);
-	(void)crypto_generichash_final(&state, ret, HASH_BYTES);
-}
-
-static struct key record_key(uint64_t seq)
-{
-	struct key key;
-
-	key_start(&key, PARTITION_OWN, NULL, 'j');
-	key_add_u64(&key, seq);
-	return key;
-}
-
-static struct key position_key(void)
-{
-	struct key key;
-
-	key_start(&key, PARTITION_OWN, NULL, 'p');
-	return key;
-}
-
 static void put_position(struct store_batch *batch, uint64_t seq)
 {
-	struct key key = position_key(), value = { 0 };
+	struct key key = record_position_key(), value = { 0 };
 
 	key_add_u64(&value, seq);
 	batch_put(batch, key_bytes(&key), key_bytes(&value));
@@ -124,17 +79,17 @@ static void put_position(struct store_batch *batch, uint64_t seq)
 static void add_record(struct journal *journal, uint64_t seq, struct bytes event)
 {
 	struct key key = record_key(seq);
-	struct head head;
+	struct record_head head;
 
-	memcpy(head.before, journal->last_hash, HASH_BYTES);
+	memcpy(head.before, journal->last_hash, JOURNAL_HASH);
 	randombytes_buf(head.salt, sizeof head.salt);
-	hash_payload(head.salt, event, head.payload);
+	record_hash_payload(head.salt, event, head.payload);
 	journal->record.len = 0;
 	buf_append(&journal->record, &head, sizeof head);
 	buf_append(&journal->record, event.data, event.len);
 	batch_put(journal->batch, key_bytes(&key),
 	          BYTES(journal->record.data, journal->record.len));
-	hash_linked(BYTES(journal->record.data, journal->record.len), journal->last_hash);
+	record_link(BYTES(journal->record.data, journal->record.len), journal->last_hash);
 }
 
 static void apply_event(struct journal *journal, uint64_t seq, struct bytes event)
@@ -146,12 +101,12 @@ static void apply_event(struct journal *journal, uint64_t seq, struct bytes even
 
 static enum err write_events(struct journal *journal, const struct bytes *events, size_t n)
 {
-	uint8_t hash_before[HASH_BYTES];
+	uint8_t hash_before[JOURNAL_HASH];
 	enum err err = store_room(journal->store);
 
 	if (err != OK)
 		return err;
-	memcpy(hash_before, journal->last_hash, HASH_BYTES);
+	memcpy(hash_before, journal->last_hash, JOURNAL_HASH);
 	batch_clear(journal->batch);
 	for (size_t i = 0; i < n; i++) {
 		add_record(journal, journal->last_seq + 1 + i, events[i]);
@@ -162,7 +117,7 @@ static enum err write_events(struct journal *journal, const struct bytes *events
 	if (err == OK)
 		journal->last_seq += n;
 	else
-		memcpy(journal->last_hash, hash_before, HASH_BYTES);
+		memcpy(journal->last_hash, hash_before, JOURNAL_HASH);
 	return err;
 }
 
@@ -252,51 +207,20 @@ static void must_read(struct journal *journal, enum err err)
 	_exit(EXIT_FAILURE);
 }
 
-static struct store_scan *scan_records(struct journal *journal, uint64_t from_seq, bool backwards)
-{
-	struct key from = record_key(from_seq), table, end;
-
-	key_start(&table, PARTITION_OWN, NULL, 'j');
-	key_end_of(&table, &end);
-	return scan_open(journal->store, key_bytes(&from), key_bytes(&end), backwards);
-}
-
-/* False at the end. A record with a broken key or head comes as it is. */
-static bool next_record(struct store_scan *scan, uint64_t *ret_seq, struct bytes *ret_record)
-{
-	struct bytes key;
-
-	do {
-		if (!scan_next(scan, &key, ret_record))
-			return false;
-	} while (key_row(key).len != 8);
-	*ret_seq = key_read_u64(key_row(key).data);
-	return true;
-}
-
-static bool payload_of(struct bytes record, struct bytes *ret)
-{
-	if (record.len < sizeof(struct head))
-		return false;
-	*ret = BYTES((const uint8_t *)record.data + sizeof(struct head),
-	             record.len - sizeof(struct head));
-	return true;
-}
-
 static void find_last(struct journal *journal)
 {
-	AUTO(scan_close) struct store_scan *scan = scan_records(journal, 0, true);
+	AUTO(scan_close) struct store_scan *scan = record_scan(journal->store, 0, true);
 	struct bytes record;
 
-	if (next_record(scan, &journal->last_seq, &record))
-		hash_linked(record, journal->last_hash);
+	if (record_next(scan, &journal->last_seq, &record))
+		record_link(record, journal->last_hash);
 	must_read(journal, scan_err(scan));
 }
 
 /* 0 when none is kept or it is unreadable: then everything is applied again. */
 static enum err read_position(struct journal *journal, uint64_t *ret)
 {
-	struct key key = position_key();
+	struct key key = record_position_key();
 	struct buf value = { 0 };
 	enum err err = store_get(journal->store, key_bytes(&key), &value);
 
@@ -314,13 +238,13 @@ static void write_applied(struct journal *journal, uint64_t seq)
 
 static void replay_from(struct journal *journal, uint64_t position)
 {
-	AUTO(scan_close) struct store_scan *scan = scan_records(journal, position + 1, false);
+	AUTO(scan_close) struct store_scan *scan = record_scan(journal->store, position + 1, false);
 	uint64_t seq = position;
 	struct bytes record, event;
 
 	batch_clear(journal->batch);
-	while (next_record(scan, &seq, &record)) {
-		if (payload_of(record, &event))
+	while (record_next(scan, &seq, &record)) {
+		if (record_payload(record, &event))
 			apply_event(journal, seq, event);
 		write_applied(journal, seq); /* so that the next apply() sees it */
 	}
@@ -370,47 +294,58 @@ uint64_t journal_last_seq(const struct journal *journal)
 
 void journal_read(struct journal *journal, uint64_t from_seq, journal_read_fn *fn, void *ctx)
 {
-	AUTO(scan_close) struct store_scan *scan = scan_records(journal, from_seq, false);
+	AUTO(scan_close) struct store_scan *scan = record_scan(journal->store, from_seq, false);
 	struct bytes record, event;
 	uint64_t seq;
 
-	while (next_record(scan, &seq, &record))
-		if (payload_of(record, &event) && !fn(ctx, seq, event))
+	while (record_next(scan, &seq, &record))
+		if (record_payload(record, &event) && !fn(ctx, seq, event))
 			return;
 }
 
-static bool is_whole(struct bytes record, const uint8_t before[HASH_BYTES])
+enum err journal_get(struct journal *journal, uint64_t seq, struct buf *ret)
 {
-	const struct head *head = record.data;
-	uint8_t hash[HASH_BYTES];
-	struct bytes payload;
+	struct key key = record_key(seq);
+	enum err err = store_get(journal->store, key_bytes(&key), ret);
+	struct bytes event;
 
-	if (!payload_of(record, &payload) || memcmp(head->before, before, HASH_BYTES) != 0)
-		return false;
-	hash_payload(head->salt, payload, hash);
-	return memcmp(head->payload, hash, HASH_BYTES) == 0;
+	if (err != OK)
+		return err;
+	if (!record_payload(BYTES(ret->data, ret->len), &event)) {
+		ret->len = 0;
+		return ERR_NOT_FOUND;
+	}
+	memmove(ret->data, event.data, event.len);
+	ret->len = event.len;
+	return OK;
+}
+
+enum err journal_redact(struct journal *journal, uint64_t seq, struct store_batch *batch)
+{
+	struct key key = record_key(seq);
+	struct buf record = { 0 };
+	enum err err = store_get(journal->store, key_bytes(&key), &record);
+
+	if (err == OK && record.len >= sizeof(struct record_head)) {
+		record.len = RECORD_LINKED;
+		buf_append(&record, RECORD_REDACTED, strlen(RECORD_REDACTED));
+		batch_put(batch, key_bytes(&key), BYTES(record.data, record.len));
+	}
+	buf_free(&record);
+	return err;
 }
 
 enum err journal_verify(struct journal *journal, uint64_t *ret_bad_seq)
 {
-	AUTO(scan_close) struct store_scan *scan = scan_records(journal, 0, false);
-	uint8_t before[HASH_BYTES] = { 0 };
-	uint64_t seq, expected = 1;
-	struct bytes record;
-	enum err err;
+	struct journal_check check;
+	enum err err = journal_check(journal->store, &check);
 
-	for (; next_record(scan, &seq, &record); expected++) {
-		if (seq != expected || !is_whole(record, before)) {
-			*ret_bad_seq = seq < expected ? seq : expected;
-			return ERR_MALFORMED;
-		}
-		hash_linked(record, before);
-	}
-	err = scan_err(scan);
-	if (err == OK && expected <= journal->last_seq) {
-		*ret_bad_seq = expected;
+	if (err == OK && check.last_seq < journal->last_seq) {
+		check.bad_seq = check.last_seq + 1;
 		err = ERR_MALFORMED;
 	}
+	if (err == ERR_MALFORMED)
+		*ret_bad_seq = check.bad_seq;
 	return err;
 }
 

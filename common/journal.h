@@ -24,11 +24,16 @@
  *
  * hash = BLAKE2b-256, a record's over its first 64 bytes, zeros before the first; so the
  * kept journal is an audit trail in which a flipped byte shows. seq counts from 1.
+ *
+ * What people have a right to see erased goes with journal_redact(): salt and payload make way
+ * for a mark, the 64 bytes stay, and the chain holds. Nobody can tell from the hash what it was.
  */
 #ifndef COMMON_JOURNAL_H
 #define COMMON_JOURNAL_H
 
 #include "common/store.h"
+
+#define JOURNAL_HASH 32
 
 struct journal;
 
@@ -55,8 +60,26 @@ uint64_t journal_last_seq(const struct journal *journal);
 typedef bool journal_read_fn(void *ctx, uint64_t seq, struct bytes event);
 void journal_read(struct journal *journal, uint64_t from_seq, journal_read_fn *fn, void *ctx);
 
+/* One event. ERR_NOT_FOUND: there is none, or it was redacted. */
+CHECKED enum err journal_get(struct journal *journal, uint64_t seq, struct buf *ret);
+
+/* Erases the event with the batch. Not one that the view has still to be told of. ERR_NOT_FOUND:
+ * there is none. */
+CHECKED enum err journal_redact(struct journal *journal, uint64_t seq, struct store_batch *batch);
+
 /* ERR_MALFORMED and the first bad seq when the hash chain does not hold. */
 CHECKED enum err journal_verify(struct journal *journal, uint64_t *ret_bad_seq);
+
+/* The same of a store alone, for who looks from outside (store_open_to_read()). */
+struct journal_check {
+	uint64_t last_seq;               /* of the sound ones: they begin with 1 */
+	uint64_t redacted;               /* of these                             */
+	uint8_t last_hash[JOURNAL_HASH]; /* of record last_seq; zeros: there is none */
+	uint64_t bad_seq;                /* the first that is not as it was written  */
+	const char *why;                 /* … in words: "it is missing"; NULL: all are sound */
+};
+/* ERR_MALFORMED, or ERR_IO: bad_seq and why say where. */
+CHECKED enum err journal_check(struct store *store, struct journal_check *ret);
 
 /* For tests: every append waits delay_ms more before it is applied, and each nth one
  * (0 = none) is answered ERR_CONFLICT. */

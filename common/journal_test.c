@@ -554,3 +554,40 @@ Test(journal, gives_the_same_event_another_hash_each_time)
 	buf_free(&first);
 	buf_free(&second);
 }
+
+static void redact(uint64_t seq, enum err expected)
+{
+	AUTO(batch_free) struct store_batch *batch = batch_new();
+
+	cr_assert_eq(journal_redact(journal, seq, batch), expected);
+	cr_assert_eq(store_write(store, batch), OK);
+}
+
+Test(journal, forgets_what_was_redacted_and_the_chain_holds)
+{
+	struct buf event = { 0 }, record = { 0 };
+	struct journal_check check;
+
+	given_four_records();
+	redact(2, OK);
+	redact(2, OK);
+	redact(4, OK);
+	redact(5, ERR_NOT_FOUND);
+	get_record(2, &record);
+	cr_assert(memmem(record.data, record.len, "second", 6) == NULL);
+	cr_assert_eq(journal_get(journal, 2, &event), ERR_NOT_FOUND);
+	cr_assert_eq(event.len, 0);
+	cr_assert_eq(journal_get(journal, 1, &event), OK);
+	cr_assert(event.len == 11 && memcmp(event.data, "first event", 11) == 0);
+	cr_assert_eq(journal_check(store, &check), OK);
+	cr_assert(check.last_seq == 4 && check.redacted == 2 && !check.why);
+	append("behind it");
+	reopen(5);
+	expect_whole();
+	redact(5, OK);
+	record.data[70] ^= 1;
+	put_record(2, &record);
+	expect_bad(2, "its mark", 70);
+	buf_free(&event);
+	buf_free(&record);
+}

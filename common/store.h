@@ -32,6 +32,9 @@ typedef void store_synced_fn(void *ctx);
  * process has it open. */
 CHECKED enum err store_open(const char *directory, struct loop *loop, char why[256],
                             struct store **ret);
+/* As it stands now, also while another process has it open; what that writes later is not seen.
+ * It can be read and scanned, nothing else. ERR_NOT_FOUND: there is no store. */
+CHECKED enum err store_open_to_read(const char *directory, char why[256], struct store **ret);
 struct store *store_open_memory(struct loop *loop, int64_t sync_delay_ms);
 /* Waits for the sync that runs; callbacks not yet made are not made. */
 void store_close(struct store *store);

@@ -378,3 +378,71 @@ enum err store_open(const char *directory, struct loop *loop, char why[256], str
 	*ret = &store->store;
 	return OK;
 }
+
+/* ---- to read ---- */
+
+static enum err refuse_room(struct store *store, size_t bytes, bool only_deletes)
+{
+	(void)bytes;
+	(void)only_deletes;
+	store_set_why(store, "it is open to be read alone");
+	return ERR_IO;
+}
+
+static enum err refuse_write(struct store *store, const struct store_batch *batch)
+{
+	(void)batch;
+	return refuse_room(store, 0, false);
+}
+
+static void refuse_sync(struct store *store)
+{
+	(void)store;
+	MUST(!"a store that is open to be read has nothing to sync");
+}
+
+static void close_reader(struct store *base)
+{
+	free_store((struct rocksdb_store *)base);
+}
+
+static const struct store_engine reader_engine = {
+	.close = close_reader,
+	.room = refuse_room,
+	.write = refuse_write,
+	.sync = refuse_sync,
+	.get = get,
+	.scan_open = open_scan,
+	.scan_next = next,
+	.scan_close = close_scan,
+};
+
+enum err store_open_to_read(const char *directory, char why[256], struct store **ret)
+{
+	AUTO_MEM char *current = xasprintf("%s/CURRENT", directory);
+	struct rocksdb_store *store;
+	struct stat st;
+	char *error = NULL;
+
+	if (stat(current, &st) != 0) {
+		(void)snprintf(why, 256, "%s: %s", directory, strerror(errno));
+		return errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+	}
+	store = xcalloc(1, sizeof *store);
+	store->directory = xstrdup(directory);
+	store_init(&store->store, &reader_engine, NULL);
+	set_options(store);
+	rocksdb_options_set_create_if_missing(store->options, 0);
+	rocksdb_options_set_max_open_files(store->options, -1); /* the owner may delete them */
+	/* What its owner would do without (a log's broken part) is to be known here; the end may be
+	 * being written. */
+	rocksdb_options_set_wal_recovery_mode(
+	        store->options, rocksdb_tolerate_corrupted_tail_records_recovery);
+	store->db = rocksdb_open_for_read_only(store->options, store->directory, 0, &error);
+	if (error) {
+		free_store(store);
+		return open_failed(error, why);
+	}
+	*ret = &store->store;
+	return OK;
+}

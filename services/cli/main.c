@@ -29,6 +29,17 @@ static const struct command key_commands[] = {
 	{ 0 },
 };
 
+static const struct command audit_commands[] = {
+	{ "verify", "audit verify [--data DIR] [--json]",
+	  "whether the journals are as they were written",
+	  "Follows the hash chain of every journal in DIR; a stack may run on it meanwhile. Status 1\n"
+	  "when a record was changed, put in or taken out: its number is printed. A redacted record\n"
+	  "was erased because somebody had a right to it; its place in the chain is proven.\n"
+	  "Keep the last hash somewhere else: then a journal that was cut short shows too.",
+	  audit_verify_run, NULL },
+	{ 0 },
+};
+
 static const struct command commands[] = {
 	{ "up", "up [options]", "run the whole stack in the foreground",
 	  "Every flag is also a variable (RAEH_LISTEN) and a line of DIR/raeh.conf (listen = …);\n"
@@ -39,6 +50,7 @@ static const struct command commands[] = {
 	  edge_run, NULL },
 	{ "account", NULL, "accounts of a running stack", NULL, NULL, account_commands },
 	{ "key", NULL, "API keys of a running stack", NULL, NULL, key_commands },
+	{ "audit", NULL, "the trail of who did what", NULL, NULL, audit_commands },
 	{ "replay", "replay FILE.csv [options]", "stream a recording as a device would",
 	  "Ctrl-C closes cleanly. Status 1 when the server refuses: its code and reason are printed.",
 	  replay_run, NULL },

@@ -40,7 +40,7 @@
 #define SURE_WIDTH   2.0f  /* bpm either side of the mode */
 #define SURE_ACTIVE  3.0f  /* bpm more in motion, where the belief is spread by MOVE_ACTIVE */
 #define SURE_NONE    0.1f  /* belief within that: nothing is known … */
-#define SURE_FULL    0.55f  /* … a steady rate seen several times; it spreads by MOVE_REST */
+#define SURE_FULL    0.55f /* … a steady rate seen several times; it spreads by MOVE_REST */
 #define CLEAR_FULL   0.3f  /* share of the light's power at the rate and its double */
 #define DISPUTED     0.4f  /* taken off at rest where the beats say otherwise, or nothing */
 #define GAIT_LEVEL   0.05f /* of motion: below, there is no gait */

@@ -10,7 +10,9 @@
  * The watermark is the oldest of the slots' newest sample times, leaving out a slot
  * that is more than 2 s (plus the longest frame seen, at most 10 s) behind. When it
  * passes the end of a window the window is computed, once. So insights do not depend
- * on how samples were cut into frames, nor on the order of frames within the window.
+ * on how samples were cut into frames, nor on the order of frames within the window (but
+ * for less than a sample's shift where the very first frame comes second and does not lie
+ * a whole number of the grid's cells before the other).
  *
  * A jump of more than 60 s forward restarts the windows. So does the clock's stepping
  * back by more than 2 s: two frames in a row, one behind the other, that lie behind

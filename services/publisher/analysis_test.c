@@ -598,16 +598,26 @@ Test(analysis, keeps_its_memory_bounded_whatever_the_slots_declare)
 	cr_assert_leq(analysis_state_size(analysis), 128 * 1024);
 }
 
-Test(analysis, fits_a_watch_into_32_kilobytes)
+Test(analysis, fits_every_usual_mix_of_sensors_into_32_kilobytes)
 {
-	const struct analysis_slot slots[] = {
-		{"ppg_green",  100, 24, 1},
-                { "acc_3axis", 50,  16, 3}
+	const struct analysis_slot mixes[][4] = {
+		{{ "ppg_green", 100, 24, 1 },  { "acc_3axis", 50, 16, 3 } },
+		{ { "ppg_green", 125, 24, 2 }, { "acc_3axis", 125, 16, 3 }},
+		{ { "ppg_red", 64, 24, 1 },    { "ppg_ir", 64, 24, 1 },     { "acc_3axis", 64, 16, 3 } },
+		{ { "ppg_green", 100, 24, 1 },
+                 { "ppg_red", 100, 24, 1 },
+                 { "ppg_ir", 100, 24, 1 },
+                 { "acc_3axis", 100, 16, 3 } },
+		{ { "ppg_green", 1000, 24, 1 },     { "acc_3axis", 1000, 16, 3 }                              },
 	};
-	const struct analysis_config config = { .slots = slots, .n_slots = 2 };
-	AUTO(analysis_free) struct analysis *analysis = analysis_new(&config);
 
-	cr_assert_leq(analysis_state_size(analysis), 32 * 1024);
+	for (size_t m = 0; m < ARRAY_LEN(mixes); m++) {
+		const struct analysis_config config = { .slots = mixes[m], .n_slots = 4 };
+		AUTO(analysis_free) struct analysis *analysis = analysis_new(&config);
+
+		cr_assert_leq(analysis_state_size(analysis), 32 * 1024, "mix %zu: %zu", m,
+		              analysis_state_size(analysis));
+	}
 }
 
 Test(analysis, ignores_what_it_does_not_know)

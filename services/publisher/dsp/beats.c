@@ -188,6 +188,21 @@ void peaks_find(const float *x, size_t count, float sign, struct peaks *ret)
 	ret->likeness = likeness(wave, count, ret, interval);
 }
 
+uint32_t beat_ticks(double t_s)
+{
+	return (uint32_t)llround(t_s * BEATS_TICKS);
+}
+
+double beat_after(const struct beat *beat, double t_s)
+{
+	return (int32_t)(beat->ticks - beat_ticks(t_s)) / BEATS_TICKS;
+}
+
+float beats_interval(const struct beats *beats, size_t i)
+{
+	return (float)((beats->beat[i].ticks - beats->beat[i - 1].ticks) / BEATS_TICKS);
+}
+
 static void keep(struct beats *beats, const struct beat *beat)
 {
 	if (beats->count == BEATS_MAX) {
@@ -201,10 +216,12 @@ void beats_keep(struct beats *beats, const struct peaks *peaks, size_t count, do
 {
 	for (size_t i = 0; i < peaks->count; i++) {
 		double back_s = ((double)count - (double)peaks->at[i]) / FRONT_HZ;
-		double newest = beats->count > 0 ? beats->beat[beats->count - 1].t_s : -INFINITY;
+		double t_s = end_s - back_s;
 
-		if (back_s >= BEATS_EDGE_S && end_s - back_s >= newest + REFRACTORY_S)
-			keep(beats, &(struct beat){ end_s - back_s, peaks->height[i] });
+		if (back_s >= BEATS_EDGE_S &&
+		    (beats->count == 0 ||
+		     beat_after(&beats->beat[beats->count - 1], t_s) <= -REFRACTORY_S))
+			keep(beats, &(struct beat){ beat_ticks(t_s), peaks->height[i] });
 	}
 }
 
@@ -212,7 +229,7 @@ void beats_forget(struct beats *beats, double t_s)
 {
 	uint32_t old = 0;
 
-	while (old < beats->count && beats->beat[old].t_s < t_s)
+	while (old < beats->count && beat_after(&beats->beat[old], t_s) < 0)
 		old++;
 	memmove(beats->beat, beats->beat + old, (beats->count - old) * sizeof(*beats->beat));
 	beats->count -= old;

@@ -37,8 +37,12 @@ struct peaks {
 	float scatter; /* of the same intervals as bpm; 1: too few */
 };
 
+/* Its time is kept modulo 2^32 ticks, which is 18 hours: beats live a minute or so, and
+ * only differences are asked for. */
+#define BEATS_TICKS 65536.0 /* a second: 15 us, a hundredth of what a sample tells */
+
 struct beat {
-	double t_s; /* session time of the peak */
+	uint32_t ticks; /* session time of the peak */
 	float height;
 };
 
@@ -54,6 +58,15 @@ void peaks_find(const float *x, size_t count, float sign, struct peaks *ret);
 /* Keep the peaks of a window of `count` samples that ends at end_s, from the newest kept
  * on, up to BEATS_EDGE_S before the end. */
 void beats_keep(struct beats *beats, const struct peaks *peaks, size_t count, double end_s);
+
+/* Seconds from session time t_s to the beat; negative when it came before. */
+double beat_after(const struct beat *beat, double t_s);
+
+/* Seconds from the beat before to beat i >= 1. */
+float beats_interval(const struct beats *beats, size_t i);
+
+/* Session time in ticks. */
+uint32_t beat_ticks(double t_s);
 
 /* Forget what is older than t_s. */
 void beats_forget(struct beats *beats, double t_s);

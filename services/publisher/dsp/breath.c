@@ -61,20 +61,20 @@ static void add(struct points *points, double t_s, float value)
 	points->value[points->count++] = value;
 }
 
-/* The beats from from_s on, less those that stick out. */
-static void clean_series(const struct beats *beats, double from_s, struct points *height,
-                         struct points *interval)
+/* The beats of the last `seconds`, less those that stick out. */
+static void clean_series(const struct beats *beats, double end_s, size_t seconds,
+                         struct points *height, struct points *interval)
 {
 	float heights[BEATS_MAX], intervals[BEATS_MAX];
 	double t_s[BEATS_MAX];
 	size_t count = 0;
 
 	for (size_t i = 1; i < beats->count; i++) {
-		if (beats->beat[i - 1].t_s < from_s)
+		if (beat_after(&beats->beat[i - 1], end_s - (double)seconds) < 0)
 			continue;
-		t_s[count] = beats->beat[i].t_s;
+		t_s[count] = end_s + beat_after(&beats->beat[i], end_s);
 		heights[count] = beats->beat[i].height;
-		intervals[count++] = (float)(beats->beat[i].t_s - beats->beat[i - 1].t_s);
+		intervals[count++] = beats_interval(beats, i);
 	}
 	height->count = interval->count = 0;
 	for (size_t i = 0; i < count; i++) {
@@ -224,7 +224,7 @@ struct breath_rate breath_update(struct breath *breath, const struct beats *beat
 	bool has_beats;
 	float deepest, pulse;
 
-	clean_series(beats, end_s - (double)seconds, &height, &interval);
+	clean_series(beats, end_s, seconds, &height, &interval);
 	has_beats = height.count >= LEAST_BEATS;
 	pulse = has_beats ? mean_of(&height) : 0;
 	deepest = add_series(level, count, &(struct measure){ 2, LEVEL_WEIGHT, pulse },

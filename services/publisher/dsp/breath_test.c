@@ -15,7 +15,7 @@ static void breathe(double per_min, double end_s)
 	while (t < end_s) {
 		double wave = sin(2 * M_PI * per_min / 60 * t);
 
-		beats.beat[beats.count++] = (struct beat){ t, (float)(10 + wave) };
+		beats.beat[beats.count++] = (struct beat){ beat_ticks(t), (float)(10 + wave) };
 		t += 60.0 / 72 + 0.03 * wave;
 	}
 	for (size_t n = 0; n < BREATH_WINDOW_S * BREATH_HZ; n++)
@@ -45,7 +45,7 @@ Test(breath, does_not_see_breath_in_a_pulse_that_does_not_breathe)
 
 	beats.count = 0;
 	for (; t < 40; t += 60.0 / 72)
-		beats.beat[beats.count++] = (struct beat){ t, 10 };
+		beats.beat[beats.count++] = (struct beat){ beat_ticks(t), 10 };
 	for (size_t n = 0; n < BREATH_WINDOW_S * BREATH_HZ; n++)
 		level[n] = 5 + sinf((float)(2 * M_PI * 1.2 * (double)n / BREATH_HZ));
 	cr_assert_lt(breath_update(&breath, &beats, level, BREATH_WINDOW_S, 40, 72).quality, 0.2);

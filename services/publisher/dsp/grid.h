@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GRID_SPAN_S  16 /* a 10-s frame, 2 s of lag between slots, and room for a late one */
+#define GRID_SPAN_S  14 /* a 10-s frame, 2 s of lag between slots, the second computed next */
 #define GRID_MAX_BIN 64 /* samples a cell: one bit each in a word of 64 */
 
 struct grid {

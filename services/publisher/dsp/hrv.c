@@ -35,8 +35,8 @@ static size_t intervals(const struct beats *beats, double from_s, float *ret)
 	size_t count = 0;
 
 	for (size_t i = 1; i < beats->count; i++)
-		if (beats->beat[i - 1].t_s >= from_s)
-			ret[count++] = (float)(beats->beat[i].t_s - beats->beat[i - 1].t_s);
+		if (beat_after(&beats->beat[i - 1], from_s) >= 0)
+			ret[count++] = beats_interval(beats, i);
 	return count;
 }
 

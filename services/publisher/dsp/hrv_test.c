@@ -11,7 +11,7 @@ static void alternate(size_t count)
 
 	beats.count = 0;
 	for (size_t i = 0; i < count; i++) {
-		beats.beat[beats.count++].t_s = t;
+		beats.beat[beats.count++].ticks = beat_ticks(t);
 		t += i % 2 ? 1.0 : 0.9;
 	}
 }
@@ -49,7 +49,7 @@ Test(hrv, does_not_trust_itself_in_fibrillation)
 
 	beats.count = 0;
 	for (int i = 0; i < 80; i++) {
-		beats.beat[beats.count++].t_s = t;
+		beats.beat[beats.count++].ticks = beat_ticks(t);
 		random = random * 1664525 + 1013904223;
 		t += 0.5 + 0.4 * (double)(random >> 8) / 16777216;
 	}

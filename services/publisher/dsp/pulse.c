@@ -53,7 +53,7 @@ void pulse_second(struct pulse *pulse, const float *sample, uint32_t valid, doub
 	shift(pulse->wave, PULSE_WAVE, FRONT_HZ);
 	shift(pulse->level, PULSE_LEVEL, 4);
 	shift(pulse->dc, PULSE_WAVE_S, 1);
-	memmove(pulse->valid, pulse->valid + 1, (PULSE_LEVEL_S - 1) * sizeof(*pulse->valid));
+	memmove(pulse->valid, pulse->valid + 1, (PULSE_VALID_S - 1) * sizeof(*pulse->valid));
 	for (size_t j = 0; j < FRONT_HZ; j++) {
 		pulse->wave[PULSE_WAVE - FRONT_HZ + j] = biquad_push(&pulse->highpass, sample[j]);
 		sum += (double)sample[j];
@@ -66,7 +66,7 @@ void pulse_second(struct pulse *pulse, const float *sample, uint32_t valid, doub
 		pulse->level[PULSE_LEVEL - 4 + q] = quarter / LEVEL_SAMPLES;
 	}
 	pulse->dc[PULSE_WAVE_S - 1] = (float)(reference + sum / FRONT_HZ);
-	pulse->valid[PULSE_LEVEL_S - 1] = valid;
+	pulse->valid[PULSE_VALID_S - 1] = valid;
 	watch_sign(pulse);
 }
 
@@ -84,7 +84,7 @@ unsigned pulse_valid(const uint32_t *valid, size_t seconds)
 {
 	unsigned count = 0;
 
-	for (size_t s = PULSE_LEVEL_S - seconds; s < PULSE_LEVEL_S; s++)
+	for (size_t s = PULSE_VALID_S - seconds; s < PULSE_VALID_S; s++)
 		count += (unsigned)__builtin_popcount(valid[s]);
 	return count;
 }

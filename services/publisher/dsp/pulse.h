@@ -4,7 +4,8 @@
  *   wave    the band 0.4 – 8 Hz: beats and their spectrum     PULSE_WAVE_S seconds
  *   level   means of 8 samples (4 Hz): breathing              PULSE_LEVEL_S seconds
  *   dc      means of a second in declared units: oximetry     PULSE_WAVE_S seconds
- *   valid   which samples rest on samples, a word a second    PULSE_LEVEL_S seconds
+ *   valid   which samples rest on samples, a word a second    PULSE_VALID_S seconds
+ *   beats   their peaks                                       PULSE_VALID_S seconds
  *
  * The wave's sign is not given: raw reflected light falls when blood comes. Two things
  * tell: blood rushes in faster than it runs off (its differences are skewed upwards), and
@@ -19,7 +20,8 @@
 #include "services/publisher/dsp/front.h"
 
 #define PULSE_WAVE_S  12
-#define PULSE_LEVEL_S 64
+#define PULSE_LEVEL_S 32 /* the window of breathing */
+#define PULSE_VALID_S 64 /* the window of HRV, and the beats before it */
 #define PULSE_WAVE    (PULSE_WAVE_S * FRONT_HZ)
 #define PULSE_LEVEL   (PULSE_LEVEL_S * 4)
 
@@ -28,7 +30,7 @@ struct pulse {
 	float wave[PULSE_WAVE]; /* newest last, as all below */
 	float level[PULSE_LEVEL];
 	float dc[PULSE_WAVE_S];
-	uint32_t valid[PULSE_LEVEL_S];
+	uint32_t valid[PULSE_VALID_S];
 	float upright; /* running sum of both skewnesses */
 	float trust;   /* in its beats, over the last BREATH_WINDOW_S or so; 0..1 */
 	struct beats beats;

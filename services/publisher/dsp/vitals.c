@@ -58,8 +58,8 @@ void vitals_limb_second(struct vitals *vitals, const struct front_second *second
 	float square[FRONT_HZ] = { 0 }, sum = 0;
 
 	memmove(limb->gravity, limb->gravity + 1, sizeof(limb->gravity) - sizeof(float));
-	memmove(limb->valid, limb->valid + 1, (PULSE_LEVEL_S - 1) * sizeof(*limb->valid));
-	limb->valid[PULSE_LEVEL_S - 1] = second->valid;
+	memmove(limb->valid, limb->valid + 1, (PULSE_VALID_S - 1) * sizeof(*limb->valid));
+	limb->valid[PULSE_VALID_S - 1] = second->valid;
 	for (size_t a = 0; a < HEART_AXES; a++) {
 		memmove(limb->axis[a], limb->axis[a] + FRONT_HZ, old * sizeof(float));
 		for (size_t j = 0; j < FRONT_HZ; j++) {
@@ -109,7 +109,7 @@ static float limb_gravity(const struct limb *limb, size_t seconds)
 	size_t used = 0;
 
 	for (size_t s = 0; s < seconds; s++)
-		if (limb->valid[PULSE_LEVEL_S - 1 - s] != 0) {
+		if (limb->valid[PULSE_VALID_S - 1 - s] != 0) {
 			sum += limb->gravity[HEART_WINDOW_S - 1 - s];
 			used++;
 		}
@@ -230,7 +230,7 @@ static struct oxygen_light oxygen_window(const struct pulse *pulse)
 {
 	struct oxygen_light light = {
 		.ac = pulse_wave(pulse, OXYGEN_WINDOW_S),
-		.valid = pulse->valid + PULSE_LEVEL_S - OXYGEN_WINDOW_S,
+		.valid = pulse->valid + PULSE_VALID_S - OXYGEN_WINDOW_S,
 	};
 	float sum = 0;
 	size_t seconds = 0;
@@ -319,7 +319,7 @@ static void find_beats(struct vitals *vitals)
 
 		peaks_find(pulse->wave + PULSE_WAVE - count, count, pulse_sign(pulse), &peaks);
 		beats_keep(&pulse->beats, &peaks, count, (double)vitals->second);
-		beats_forget(&pulse->beats, (double)(vitals->second - PULSE_LEVEL_S));
+		beats_forget(&pulse->beats, (double)(vitals->second - PULSE_VALID_S));
 		trust = still * trust_in(&peaks);
 		pulse->trust += TRUST_SHARE * (trust - pulse->trust);
 		if (trust > vitals->beats_trust) {
@@ -344,10 +344,10 @@ static const struct {
 
 static void count_signal(struct vitals *vitals)
 {
-	uint32_t any = vitals->has_limb ? vitals->limb.valid[PULSE_LEVEL_S - 1] : 0;
+	uint32_t any = vitals->has_limb ? vitals->limb.valid[PULSE_VALID_S - 1] : 0;
 
 	for (size_t c = 0; c < vitals->channels; c++)
-		any |= vitals->pulse[c].valid[PULSE_LEVEL_S - 1];
+		any |= vitals->pulse[c].valid[PULSE_VALID_S - 1];
 	if (vitals->began > 0)
 		vitals->began += FRONT_HZ;
 	else if (any != 0)

@@ -32,7 +32,7 @@ struct limb {
 	struct biquad highpass[HEART_AXES];
 	float axis[HEART_AXES][HEART_WINDOW_S * FRONT_HZ];
 	float gravity[HEART_WINDOW_S]; /* mean |a| of each second, declared units */
-	uint32_t valid[PULSE_LEVEL_S];
+	uint32_t valid[PULSE_VALID_S];
 };
 
 struct vitals {

@@ -165,7 +165,7 @@ static void note_fault(struct rest *rest, int status, const char *detail)
 	rest->fault_detail = xstrdup(detail);
 }
 
-static bool has_body_method(const char *method)
+bool rest_has_body(const char *method)
 {
 	return strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
 	       strcmp(method, "PATCH") == 0;
@@ -204,8 +204,8 @@ static void read_command(struct rest *rest, const struct net_request *request,
 			note_fault(rest, 404, "no such object");
 			return;
 		}
-	err = has_body_method(rest->route->method) ? json_to_message(request->body, command, why)
-	                                           : json_from_query(request->query, command, why);
+	err = rest_has_body(rest->route->method) ? json_to_message(request->body, command, why)
+	                                         : json_from_query(request->query, command, why);
 	if (err != OK)
 		note_fault(rest, 400, why);
 }
@@ -247,7 +247,7 @@ static int envelope_fault(const struct net_request *request, const char **ret_de
 		*ret_detail = "body: expected at most 262144 bytes, got more";
 		return 413;
 	}
-	if (!has_body_method(request->method))
+	if (!rest_has_body(request->method))
 		return 0;
 	if (!request->has_length) {
 		*ret_detail = "Content-Length: required";

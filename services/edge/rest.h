@@ -47,6 +47,8 @@ struct rest_route {
 	/* Set: called once the key is admitted and the command is filled in, principal and all,
 	 * instead of asking the service. It answers, now or later: rest_handler.h. */
 	void (*here)(struct rest *rest);
+	/* Where the answer is not (only) JSON: the members of OpenAPI's `content`. */
+	const char *produces;
 };
 
 extern const struct rest_route rest_routes[];

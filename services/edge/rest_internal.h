@@ -43,6 +43,7 @@ struct rest {
 
 /* The request message of a service, NULL for REST_HERE; its reply's type. */
 ProtobufCMessage *rest_request_new(enum rest_service service);
+const ProtobufCMessageDescriptor *rest_request_type(enum rest_service service);
 const ProtobufCMessageDescriptor *rest_reply_type(enum rest_service service);
 /* The place of a field; NULL: there is none of that name. */
 void *rest_member(ProtobufCMessage *message, const char *name);
@@ -60,6 +61,7 @@ ProtobufCMessage *rest_chosen(ProtobufCMessage *message, const char *name);
 /* Answered or gone: nothing more is sent. Frees it when no service's answer is awaited. */
 void rest_finish(struct rest *rest);
 void rest_release(struct rest *rest);
+bool rest_has_body(const char *method);
 
 /* ---- rest_limit.c ---- */
 

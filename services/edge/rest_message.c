@@ -24,6 +24,11 @@ ProtobufCMessage *rest_request_new(enum rest_service service)
 	return services[service].request ? json_new(services[service].request) : NULL;
 }
 
+const ProtobufCMessageDescriptor *rest_request_type(enum rest_service service)
+{
+	return services[service].request;
+}
+
 const ProtobufCMessageDescriptor *rest_reply_type(enum rest_service service)
 {
 	return services[service].reply;

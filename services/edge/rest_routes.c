@@ -2,6 +2,7 @@
 
 #include "common/principal.h"
 #include "services/edge/cookie.h"
+#include "services/edge/openapi.h"
 
 /* What a row does not name is 0. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
@@ -84,6 +85,12 @@ const struct rest_route rest_routes[] = {
 	  SCOPES_ALL, REST_AUTH, "get_me", "me", 200,
 	  "Who is logged in, and the token for X-CSRF-Token.",
 	  .here = cookie_here },
+	{ "GET", "/openapi.json",
+	  0, REST_HERE, NULL, NULL, 200,
+	  "Get this document.", .here = openapi_here },
+	{ "GET", "/asyncapi.json",
+	  0, REST_HERE, NULL, NULL, 200,
+	  "Get the contract of the WebSockets, as AsyncAPI.", .here = asyncapi_here },
 };
 /* clang-format on */
 const size_t rest_route_count = ARRAY_LEN(rest_routes);

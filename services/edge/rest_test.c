@@ -123,6 +123,8 @@ Test(rest, names_every_service_s_command_in_its_table)
 		char path[128] = "";
 		struct conn *conn;
 
+		if (route->scope == 0) /* answered at once */
+			continue;
 		for (const char *p = route->path; *p; p++) /* "{id}" -> "x" */
 			if (*p == '{') {
 				(void)strcat(path, "x");

@@ -1,0 +1,369 @@
+#include "services/edge/openapi.h"
+
+#include "common/json.h"
+#include "common/principal.h"
+#include "raeh.pb-c.h"
+#include "services/edge/rest_internal.h"
+#include "services/edge/schema.h"
+
+#include <ctype.h>
+#include <string.h>
+
+static const char head[] =
+        "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"raeh\",\"version\":\"1\",\"summary\":"
+        "\"Real-time biosignal ingest\",\"license\":{\"name\":\"Apache 2.0\",\"identifier\":"
+        "\"Apache-2.0\"},\"description\":\"Devices stream over /stream/ingest and "
+        "apps "
+        "subscribe over /stream/subscribe: see /asyncapi.json. Times are ISO-8601 in UTC with "
+        "milliseconds; every field of an object is always there, null when unset; unknown fields "
+        "of a request are ignored. Every error is application/problem+json.\"},"
+        "\"servers\":[{\"url\":\"/\"}],"
+        "\"security\":[{\"bearer\":[]},{\"query\":[]},{\"cookie\":[]}],\"paths\":{";
+
+/* What needs no row. */
+static const char open_pages[] =
+        "\"/healthz\":{\"get\":{\"operationId\":\"get_healthz\",\"tags\":[\"service\"],\"summary\":"
+        "\"The process lives.\",\"security\":[],\"responses\":{\"200\":{\"$ref\":"
+        "\"#/components/responses/Status\"},\"default\":{\"$ref\":"
+        "\"#/components/responses/Problem\"}}}},"
+        "\"/readyz\":{\"get\":{\"operationId\":\"get_readyz\",\"tags\":[\"service\"],\"summary\":"
+        "\"Every service behind the edge answers.\",\"security\":[],\"responses\":{\"200\":{"
+        "\"$ref\":\"#/components/responses/Status\"},\"503\":{\"$ref\":"
+        "\"#/components/responses/Unavailable\"},\"default\":{\"$ref\":"
+        "\"#/components/responses/Problem\"}}}}";
+
+/* Members of components/responses and the rest, behind the schemas. */
+static const char tail[] =
+        "},\"securitySchemes\":{"
+        "\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\",\"description\":"
+        "\"Authorization: Bearer raeh_…\"},"
+        "\"query\":{\"type\":\"apiKey\",\"in\":\"query\",\"name\":\"api_key\",\"description\":"
+        "\"For runtimes that cannot set a header.\"},"
+        "\"cookie\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"raeh_session\","
+        "\"description\":"
+        "\"Of a login to the dashboard; with any method but GET also X-CSRF-Token.\"}},"
+        "\"headers\":{"
+        "\"ETag\":{\"description\":\"Names this answer: for If-None-Match.\",\"schema\":{"
+        "\"type\":\"string\"}},"
+        "\"Link\":{\"description\":\"The next page, when the list was cut short.\",\"schema\":{"
+        "\"type\":\"string\"}},"
+        "\"RetryAfter\":{\"description\":\"Seconds to wait.\",\"schema\":{\"type\":\"integer\"}},"
+        "\"Authenticate\":{\"description\":\"Bearer\",\"schema\":{\"type\":\"string\"}}},"
+        "\"parameters\":{"
+        "\"IdempotencyKey\":{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"description\":"
+        "\"A repeat within 24 h does nothing more and gets the first answer.\",\"schema\":{"
+        "\"type\":\"string\",\"minLength\":1,\"maxLength\":255}},"
+        "\"IfNoneMatch\":{\"name\":\"If-None-Match\",\"in\":\"header\",\"description\":"
+        "\"304 when the answer still has this ETag.\",\"schema\":{\"type\":\"string\"}}},"
+        "\"responses\":{"
+        "\"Status\":{\"description\":\"Yes.\",\"content\":{\"application/json\":{\"schema\":{"
+        "\"type\":\"object\",\"properties\":{\"status\":{\"type\":\"string\"}},\"required\":["
+        "\"status\"]}}}},"
+        "\"NotModified\":{\"description\":\"What If-None-Match names has not changed.\"},";
+
+static const struct problem {
+	const char *name, *about, *headers;
+} problems[] = {
+	{"BadRequest",      "A field or parameter: detail names it, what was expected and what came.",
+         ""	                                                                                      },
+	{ "Unauthorized",   "No valid API key.",
+         "\"headers\":{\"WWW-Authenticate\":{\"$ref\":\"#/components/headers/Authenticate\"}},"          },
+	{ "Forbidden",      "The API key lacks the scope, or a right that the command needs.",         ""},
+	{ "NotFound",       "No such object in this account.",                                         ""},
+	{ "Conflict",       "What is there already stands against it.",                                ""},
+	{ "LengthRequired", "Content-Length is missing.",                                              ""},
+	{ "TooLarge",       "The body is over 256 KiB, or the list over what one answer may hold.",    ""},
+	{ "MediaType",      "The body is no application/json.",                                        ""},
+	{ "OtherBody",      "The Idempotency-Key was used with another body.",                         ""},
+	{ "TooMany",        "Over the rate of the key.",
+         "\"headers\":{\"Retry-After\":{\"$ref\":\"#/components/headers/RetryAfter\"}},"                 },
+	{ "Unavailable",    "A service behind the edge is away.",
+         "\"headers\":{\"Retry-After\":{\"$ref\":\"#/components/headers/RetryAfter\"}},"                 },
+	{ "Problem",        "Any other fault.",	                                                ""},
+};
+
+/* ---- one operation ---- */
+
+/* The type of the command; NULL: the row has none. */
+static const ProtobufCMessageDescriptor *command_of(const struct rest_route *route)
+{
+	const ProtobufCMessageDescriptor *request = rest_request_type(route->service);
+
+	if (!request || !route->command)
+		return NULL;
+	return protobuf_c_message_descriptor_get_field_by_name(request, route->command)->descriptor;
+}
+
+static const ProtobufCMessageDescriptor *result_of(const struct rest_route *route)
+{
+	const ProtobufCMessageDescriptor *reply = rest_reply_type(route->service);
+
+	if (!reply || !route->result)
+		return NULL;
+	return protobuf_c_message_descriptor_get_field_by_name(reply, route->result)->descriptor;
+}
+
+static bool has_body(const struct rest_route *route)
+{
+	return rest_has_body(route->method);
+}
+
+static bool in_path(const struct rest_route *route, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = strchr(route->path, '{'); p; p = strchr(p + 1, '{'))
+		if (strncmp(p + 1, name, len) == 0 && p[len + 1] == '}')
+			return true;
+	return false;
+}
+
+static void add_lower(struct buf *buf, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		schema_add(buf, "%c",
+		           isalnum((unsigned char)text[i]) ? tolower((unsigned char)text[i]) : '_');
+}
+
+/* The command's name; two rows of one command are told apart by their path. */
+static void add_names(struct buf *buf, const struct rest_route *route)
+{
+	bool is_v1 = strncmp(route->path, "/v1/", 4) == 0;
+	const char *noun = is_v1 ? route->path + 4 : "service";
+	unsigned same = 0;
+
+	for (size_t i = 0; route->command && i < rest_route_count; i++)
+		same += rest_routes[i].command && rest_routes[i].service == route->service &&
+		        strcmp(rest_routes[i].command, route->command) == 0;
+	schema_add(buf, "\"operationId\":\"");
+	if (same == 1) {
+		schema_add(buf, "%s", route->command);
+	} else {
+		add_lower(buf, route->method, strlen(route->method));
+		add_lower(buf, route->path, strlen(route->path));
+	}
+	schema_add(buf, "\",\"tags\":[\"%.*s\"],\"summary\":", (int)strcspn(noun, "/"), noun);
+	json_append_string(buf, route->about);
+}
+
+static void add_security(struct buf *buf, const struct rest_route *route)
+{
+	const char *scope;
+
+	if (route->scope == 0) {
+		schema_add(buf, ",\"security\":[]");
+	} else if ((route->scope & (route->scope - 1)) != 0) {
+		schema_add(buf, ",\"description\":\"For who is logged in to the dashboard.\","
+		                "\"security\":[{\"cookie\":[]}]");
+	} else {
+		scope = scope_name(route->scope);
+		schema_add(buf,
+		           ",\"description\":\"Needs the scope `%s`.\",\"security\":[{\"bearer\":["
+		           "\"%s\"]},{\"query\":[\"%s\"]},{\"cookie\":[]}]",
+		           scope, scope, scope);
+	}
+}
+
+static void add_parameter(struct buf *buf, const char **before,
+                          const ProtobufCMessageDescriptor *command,
+                          const ProtobufCFieldDescriptor *field, bool of_path)
+{
+	size_t len = strlen(field->name);
+	bool timed = !of_path && field->type == PROTOBUF_C_TYPE_INT64 && len > 3 &&
+	             strcmp(field->name + len - 3, "_at") == 0;
+	const char *about = schema_about(command, field->name);
+
+	schema_add(buf, "%s{\"name\":\"%.*s\",\"in\":\"%s\",\"required\":%s,", *before,
+	           (int)(timed ? len - 3 : len), field->name, of_path ? "path" : "query",
+	           of_path ? "true" : "false");
+	*before = ",";
+	if (about) {
+		schema_add(buf, "\"description\":");
+		json_append_string(buf, about);
+		schema_add(buf, ",");
+	}
+	schema_add(buf, "\"schema\":");
+	schema_of_parameter(buf, command, field);
+	schema_add(buf, "}");
+}
+
+static void add_parameters(struct buf *buf, const struct rest_route *route)
+{
+	const ProtobufCMessageDescriptor *command = command_of(route);
+	const char *before = "";
+
+	schema_add(buf, ",\"parameters\":[");
+	for (unsigned i = 0; command && i < command->n_fields; i++) {
+		const ProtobufCFieldDescriptor *field = &command->fields[i];
+		bool of_path = in_path(route, field->name);
+
+		if (!schema_is_shown(field) || field->type == PROTOBUF_C_TYPE_MESSAGE ||
+		    (!of_path && has_body(route)))
+			continue;
+		add_parameter(buf, &before, command, field, of_path);
+	}
+	if (strcmp(route->method, "POST") == 0 && route->scope != 0)
+		schema_add(buf, "%s{\"$ref\":\"#/components/parameters/IdempotencyKey\"}", before);
+	if (strcmp(route->method, "GET") == 0)
+		schema_add(buf, "%s{\"$ref\":\"#/components/parameters/IfNoneMatch\"}", before);
+	schema_add(buf, "]");
+}
+
+static bool needs_a_body(const ProtobufCMessageDescriptor *command, const struct rest_route *route)
+{
+	for (unsigned i = 0; i < command->n_fields; i++)
+		if (command->fields[i].label == PROTOBUF_C_LABEL_REQUIRED &&
+		    !in_path(route, command->fields[i].name))
+			return true;
+	return false;
+}
+
+static void add_request_body(struct schemas *schemas, struct buf *buf,
+                             const struct rest_route *route)
+{
+	const ProtobufCMessageDescriptor *command = command_of(route);
+
+	if (!has_body(route) || !command)
+		return;
+	schema_add(buf,
+	           ",\"requestBody\":{\"required\":%s,\"content\":{\"application/json\":{"
+	           "\"schema\":",
+	           needs_a_body(command, route) ? "true" : "false");
+	schema_ref(schemas, buf, command, true);
+	schema_add(buf, "}}}");
+}
+
+/* ---- its answers ---- */
+
+static void add_success(struct schemas *schemas, struct buf *buf, const struct rest_route *route)
+{
+	const ProtobufCMessageDescriptor *result = result_of(route);
+	bool get = strcmp(route->method, "GET") == 0;
+
+	schema_add(buf, ",\"responses\":{\"%d\":{\"description\":\"%s\"", route->status,
+	           route->status == 204   ? "Done."
+	           : route->status == 201 ? "Made."
+	                                  : "The answer.");
+	if (get)
+		schema_add(buf, ",\"headers\":{\"ETag\":{\"$ref\":\"#/components/headers/ETag\"},"
+		                "\"Link\":{\"$ref\":\"#/components/headers/Link\"}}");
+	if (route->status != 204) {
+		schema_add(buf, ",\"content\":{");
+		if (route->produces)
+			schema_add(buf, "%s", route->produces);
+		else
+			schema_add(buf, "\"application/json\":{\"schema\":");
+		if (!route->produces && result)
+			schema_ref(schemas, buf, result, false);
+		else if (!route->produces)
+			schema_add(buf, "{\"type\":\"object\"}");
+		schema_add(buf, route->produces ? "}" : "}}");
+	}
+	schema_add(buf, "}");
+	if (get)
+		schema_add(buf, ",\"304\":{\"$ref\":\"#/components/responses/NotModified\"}");
+}
+
+static void add_fault(struct buf *buf, bool may_be, int status, const char *name)
+{
+	if (may_be)
+		schema_add(buf, ",\"%d\":{\"$ref\":\"#/components/responses/%s\"}", status, name);
+}
+
+static void add_faults(struct buf *buf, const struct rest_route *route)
+{
+	const ProtobufCMessageDescriptor *command = command_of(route);
+	bool keyed = route->scope != 0, body = has_body(route);
+	bool writes = strcmp(route->method, "GET") != 0;
+
+	add_fault(buf, keyed || (command && command->n_fields > 0), 400, "BadRequest");
+	add_fault(buf, keyed, 401, "Unauthorized");
+	add_fault(buf, keyed, 403, "Forbidden");
+	add_fault(buf, strchr(route->path, '{') != NULL, 404, "NotFound");
+	add_fault(buf, writes, 409, "Conflict");
+	add_fault(buf, body, 411, "LengthRequired");
+	add_fault(buf, body || route->service == REST_PUBLISHER_PAGES, 413, "TooLarge");
+	add_fault(buf, body, 415, "MediaType");
+	add_fault(buf, keyed && strcmp(route->method, "POST") == 0, 422, "OtherBody");
+	add_fault(buf, keyed, 429, "TooMany");
+	add_fault(buf, keyed || command, 503, "Unavailable");
+	schema_add(buf, ",\"default\":{\"$ref\":\"#/components/responses/Problem\"}}");
+}
+
+static void add_operation(struct schemas *schemas, struct buf *buf, const struct rest_route *route)
+{
+	schema_add(buf, "\"");
+	add_lower(buf, route->method, strlen(route->method));
+	schema_add(buf, "\":{");
+	add_names(buf, route);
+	add_security(buf, route);
+	add_parameters(buf, route);
+	add_request_body(schemas, buf, route);
+	add_success(schemas, buf, route);
+	add_faults(buf, route);
+	schema_add(buf, "}");
+}
+
+/* ---- the document ---- */
+
+static bool is_first_of_path(size_t row)
+{
+	for (size_t i = 0; i < row; i++)
+		if (strcmp(rest_routes[i].path, rest_routes[row].path) == 0)
+			return false;
+	return true;
+}
+
+static void add_path(struct schemas *schemas, struct buf *buf, const char *path)
+{
+	const char *before = "";
+
+	schema_add(buf, "\"%s\":{", path);
+	for (size_t i = 0; i < rest_route_count; i++) {
+		if (strcmp(rest_routes[i].path, path) != 0)
+			continue;
+		schema_add(buf, "%s", before);
+		add_operation(schemas, buf, &rest_routes[i]);
+		before = ",";
+	}
+	schema_add(buf, "},");
+}
+
+static void add_problems(struct buf *buf)
+{
+	for (size_t i = 0; i < ARRAY_LEN(problems); i++) {
+		schema_add(buf, "%s\"%s\":{\"description\":\"%s\",%s", i > 0 ? "," : "",
+		           problems[i].name, problems[i].about, problems[i].headers);
+		schema_add(buf, "\"content\":{\"application/problem+json\":{\"schema\":{\"$ref\":"
+		                "\"#/components/schemas/Problem\"}}}}");
+	}
+}
+
+void openapi_document(struct buf *buf)
+{
+	struct schemas schemas = { 0 };
+	struct buf unused = { 0 };
+
+	buf_append(buf, head, sizeof head - 1);
+	for (size_t i = 0; i < rest_route_count; i++)
+		if (is_first_of_path(i))
+			add_path(&schemas, buf, rest_routes[i].path);
+	buf_append(buf, open_pages, sizeof open_pages - 1);
+	schema_add(buf, "},\"components\":{\"schemas\":{");
+	schema_ref(&schemas, &unused, &raeh__problem__descriptor, false);
+	schema_definitions(&schemas, buf);
+	buf_append(buf, tail, sizeof tail - 1);
+	add_problems(buf);
+	schema_add(buf, "}}}");
+	buf_append(buf, "", 1);
+	buf_free(&unused);
+}
+
+void openapi_here(struct rest *rest)
+{
+	struct buf buf = { 0 };
+
+	openapi_document(&buf);
+	rest_answer(rest, 200, (const char *)buf.data, "");
+	buf_free(&buf);
+}

@@ -1,0 +1,143 @@
+/* What the descriptors cannot say, for schema.h. In no order: a message's own entry wins. */
+#include "services/edge/schema.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* clang-format off */
+static const struct schema_word words[] = {
+	{ "id", "The id of the object.", "\"format\":\"uuid\"" },
+	{ "ch_id", "The id of the modality channel.", "\"format\":\"uuid\"" },
+	{ "session_id", "The id of a session.", "\"format\":\"uuid\"" },
+	{ "device_model_id", "The id of a device model.", "\"format\":\"uuid\"" },
+	{ "modality_channel_id", "The id of the modality channel.", "\"format\":\"uuid\"" },
+	{ "minted_by", "The key that minted this one; null: the dashboard or the operator.",
+	  "\"format\":\"uuid\"" },
+	{ "request_id", "Names this answer, for a report.", "\"format\":\"uuid\"" },
+	{ "device_id", "The id of a physical device, as its owner chose it.",
+	  "\"minLength\":1,\"maxLength\":128" },
+	{ "name", "The name of the device model, unique in the account.",
+	  "\"minLength\":1,\"maxLength\":128" },
+	{ "description", "What the owner says about it.", "\"maxLength\":1024" },
+	{ "firmware_version", "The version of the firmware.", "\"maxLength\":128" },
+	{ "modality_channels", "The sensors, in the order in which they were registered.",
+	  NULL },
+	{ "modality",
+	  "What a sensor measures: `ppg_green`, `ppg_red`, `ppg_ir`, `acc_3axis`; anything "
+	  "else is stored and exported, but gives no insight.",
+	  "\"pattern\":\"^[a-z0-9_]{1,32}$\"" },
+	{ "sample_rate_hz", "Samples a second.", "\"minimum\":0.1,\"maximum\":10000" },
+	{ "bit_depth", "Bits of a sample; by default 16.", "\"minimum\":1,\"maximum\":32" },
+	{ "num_channels", "Values of a sample; by default 1, and 3 for `acc_3axis`.",
+	  "\"minimum\":1,\"maximum\":16" },
+	{ "spo2_calibration",
+	  "Three numbers a, b, c of the curve a + b·R + c·R²; null: the default curve, "
+	  "never above `acceptable`.", NULL },
+	{ "created_at", "When it was made.", NULL },
+	{ "updated_at", "When it was changed last.", NULL },
+	{ "started_at", "When the connection was opened.", NULL },
+	{ "ended_at", "When it was closed; null while it is open.", NULL },
+	{ "status", "Whether the session is open.", "\"enum\":[\"open\",\"closed\"]" },
+	{ "Problem.status", "The HTTP status.", "\"minimum\":400,\"maximum\":599" },
+	{ "frames", "Frames stored, of all slots; an identical one counts once.", NULL },
+	{ "bytes", "Bytes of these frames.", NULL },
+	{ "close_code", "The close code of the socket; null while it is open.", NULL },
+	{ "close_reason", "What was said with it.", NULL },
+	{ "last_insights", "The newest insight of each type.", NULL },
+	{ "Insight.type", "What was measured.",
+	  "\"enum\":[\"hr\",\"spo2\",\"rr\",\"hrv_rmssd\",\"hrv_sdnn\",\"motion\"]" },
+	{ "ListInsights.type", "Insights of this type alone.",
+	  "\"enum\":[\"hr\",\"spo2\",\"rr\",\"hrv_rmssd\",\"hrv_sdnn\",\"motion\"]" },
+	{ "SessionInsights.type", "Insights of this type alone.",
+	  "\"enum\":[\"hr\",\"spo2\",\"rr\",\"hrv_rmssd\",\"hrv_sdnn\",\"motion\"]" },
+	{ "value", "The value, in its unit.", NULL },
+	{ "unit", "The unit of the value.", NULL },
+	{ "ts", "When it was published: ms since the epoch.", NULL },
+	{ "t", "The session time at the end of its window: ms since the epoch.", NULL },
+	{ "confidence", "How far the value is to be trusted.",
+	  "\"minimum\":0,\"maximum\":1" },
+	{ "sqi_class", "The class of the confidence: 0.8 and above, 0.5 and above, below.",
+	  "\"enum\":[\"excellent\",\"acceptable\",\"unfit\"]" },
+	{ "Insight.id", "Opaque; sorts by time.", "\"format\":\"uuid\"" },
+	{ "uncalibrated", "Present and true: SpO2 of the default curve.", NULL },
+	{ "label", "What the key is for.", "\"minLength\":1,\"maxLength\":128" },
+	{ "hint", "The 4 characters behind `raeh_`.", "\"minLength\":4,\"maxLength\":4" },
+	{ "scopes", "What the key may do.",
+	  "\"enum\":[\"ingest\",\"subscribe\",\"read\",\"write\",\"keys\"]" },
+	{ "Key.device_id", "The device that the key is bound to; null: any.",
+	  "\"minLength\":1,\"maxLength\":128" },
+	{ "MintKey.device_id", "Binds the key to one device.",
+	  "\"minLength\":1,\"maxLength\":128" },
+	{ "external_id", "The customer's own id of a user.",
+	  "\"minLength\":1,\"maxLength\":128" },
+	{ "metadata", "A JSON object of at most 2048 bytes.", NULL },
+	{ "rate_limit", "Frames a second that the key may send.",
+	  "\"minimum\":1,\"maximum\":1000000" },
+	{ "disabled", "A disabled key is refused as one that was never made.", NULL },
+	{ "expires_at", "From this time it is refused; null: never.", NULL },
+	{ "last_used_at", "When it was used last, at most 10 s old; null: never.", NULL },
+	{ "key", "The API key itself: here alone, and never again.",
+	  "\"pattern\":\"^raeh_[0-9A-Za-z]{36}$\"" },
+	{ "revoked_at", "When the key was revoked.", NULL },
+	{ "sockets_closed", "The sockets that the revoke has closed.", NULL },
+	{ "ingest", "Of devices.", NULL },
+	{ "subscribe", "Of apps.", NULL },
+	{ "edges_acked", "Edges that have said that they refuse the key.", NULL },
+	{ "edges_total", "Edges that could have let it in; the others had lost their lease.",
+	  NULL },
+	{ "elapsed_ms", "Time from the request to the receipt.", NULL },
+	{ "limit", "At most so many rows.", "\"minimum\":1" },
+	{ "ListSessions.limit", "At most so many rows; by default 50.",
+	  "\"minimum\":1,\"maximum\":200" },
+	{ "ListInsights.limit", "At most so many rows; by default 50.",
+	  "\"minimum\":1,\"maximum\":200" },
+	{ "cursor", "Where the page before ended: from its Link header.", NULL },
+	{ "after", "The id of an insight: only those behind it.", NULL },
+	{ "from_at", "From this time on, included.", NULL },
+	{ "to_at", "To this time, included.", NULL },
+	{ "format", "The format of the answer.", NULL },
+	{ "slot_id", "The number of the slot: the first byte of a frame.",
+	  "\"minimum\":0,\"maximum\":255" },
+	{ "slots", "The slots of the session, one a sensor.", NULL },
+	{ "type", "What kind of problem; about:blank: what its status says.", NULL },
+	{ "title", "The name of the status.", NULL },
+	{ "detail", "A sentence: which field, what was expected and what came.", NULL },
+	{ "made_id", "What the first request with this Idempotency-Key has made.", NULL },
+	{ "email", "The e-mail address of a user.", "\"maxLength\":254" },
+	{ "token", "The token itself: here alone.", NULL },
+	{ "ttl_s", "Seconds that the token lives; by default 600.",
+	  "\"minimum\":10,\"maximum\":86400" },
+	{ "overlap_s",
+	  "Seconds that the old key goes on living; 0: none; unset: until it is deleted.",
+	  NULL },
+	{ "password", "The password.", "\"minLength\":10,\"maxLength\":1024" },
+	{ "LogIn.password", "The password.", NULL },
+	{ "current", "The password until now.", NULL },
+	{ "new", "The password from now on.", "\"minLength\":10,\"maxLength\":1024" },
+	{ "role", "What the user may: an owner manages the users too.", "\"enum\":[\"owner\",\"member\"]" },
+	{ "csrf", "The token for X-CSRF-Token; null where there is no cookie.", NULL },
+	{ "signup", "Whether an account can be made here.", "\"enum\":[\"open\",\"closed\"]" },
+	{ "open", "Whether an account can be made here.", NULL },
+	{ "version", "The version of the server.", NULL },
+	{ "user", "Who is logged in.", NULL },
+	{ "account", "The account of the user.", NULL },
+	{ "ingest_url", "Where devices connect; null: at this address.", NULL },
+	{ "url_path", "The path of the link: here alone.", NULL },
+	{ "address", "Filled in by the server.", NULL },
+};
+/* clang-format on */
+
+const struct schema_word *schema_word(const char *message, const char *field)
+{
+	const struct schema_word *common = NULL;
+	char own[96];
+
+	(void)snprintf(own, sizeof own, "%s.%s", message, field);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if (strcmp(words[i].field, own) == 0)
+			return &words[i];
+		if (strcmp(words[i].field, field) == 0)
+			common = &words[i];
+	}
+	return common;
+}

@@ -1,7 +1,7 @@
 // Which page an address is. Who is not logged in is asked to, and then brought where they wanted.
 import type { ComponentType } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { loadMe, me, type ApiError } from "./lib/api";
+import { api, loadMe, me, type ApiError } from "./lib/api";
 import { go, match, path } from "./lib/router";
 import { asError, useTitle } from "./lib/use";
 import { AuditPage } from "./pages/audit";
@@ -20,8 +20,7 @@ import { UsagePage } from "./pages/usage";
 import { Fault, NotFound, Toasts } from "./ui/basic";
 import { Shell } from "./ui/shell";
 
-// eslint-disable-next-line
-type Page = ComponentType<any>;
+type Page = ComponentType<any>; // each takes the parameters of its address
 
 const open: [string, Page][] = [
   ["/login", LoginPage],
@@ -67,6 +66,17 @@ function useArrival(at: string) {
   }, [at]);
 }
 
+// Who has streamed is shown what streams; who has not, how to begin.
+async function goHome() {
+  let to = "/quickstart";
+  try {
+    if ((await api.get<unknown[]>("/v1/sessions?limit=1")).length) to = "/live";
+  } catch {
+    // The page that it goes to says what is wrong.
+  }
+  if (path.value === "/") go(to, { replace: true });
+}
+
 export function App() {
   const [error, setError] = useState<ApiError | null>(null);
   const [tries, setTries] = useState(0);
@@ -84,7 +94,7 @@ export function App() {
   useEffect(() => {
     if (known === null && !outside)
       go(at === "/" ? "/login" : `/login?to=${encodeURIComponent(at + location.search)}`, { replace: true });
-    if (known && at === "/") go("/quickstart", { replace: true });
+    if (known && at === "/") goHome();
   }, [known, at]);
 
   if (error && known === undefined)

@@ -41,6 +41,11 @@ export function duration(ms: number) {
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }
 
+// For a column: the larger unit alone.
+export function brief(ms: number) {
+  return span(Math.max(0, Math.round(ms / 1000)));
+}
+
 export function ago(at: string | number, now: number) {
   const s = Math.round((now - new Date(at).getTime()) / 1000);
   if (s < -10) return `in ${span(-s)}`;
@@ -64,20 +69,21 @@ export const modalityName = (modality: string) => names[modality] || modality;
 
 export interface Kind {
   name: string;
+  short: string;
   unit: string;
   digits: number;
   range: [number, number];
 }
 export const kinds: Record<string, Kind> = {
-  hr: { name: "Heart rate", unit: "bpm", digits: 0, range: [50, 110] },
-  spo2: { name: "Oxygen saturation", unit: "%", digits: 0, range: [88, 100] },
-  rr: { name: "Breathing rate", unit: "brpm", digits: 1, range: [8, 26] },
-  hrv_rmssd: { name: "HRV, RMSSD", unit: "ms", digits: 0, range: [0, 80] },
-  hrv_sdnn: { name: "HRV, SDNN", unit: "ms", digits: 0, range: [0, 80] },
-  motion: { name: "Motion", unit: "", digits: 2, range: [0, 1] },
+  hr: { name: "Heart rate", short: "Heart rate", unit: "bpm", digits: 0, range: [50, 110] },
+  spo2: { name: "Oxygen saturation", short: "Oxygen", unit: "%", digits: 0, range: [88, 100] },
+  rr: { name: "Breathing rate", short: "Breathing", unit: "brpm", digits: 1, range: [8, 26] },
+  hrv_rmssd: { name: "HRV, RMSSD", short: "RMSSD", unit: "ms", digits: 0, range: [0, 80] },
+  hrv_sdnn: { name: "HRV, SDNN", short: "SDNN", unit: "ms", digits: 0, range: [0, 80] },
+  motion: { name: "Motion", short: "Motion", unit: "", digits: 2, range: [0, 1] },
 };
 export const kindOf = (type: string): Kind =>
-  kinds[type] || { name: type, unit: "", digits: 1, range: [0, 1] };
+  kinds[type] || { name: type, short: type, unit: "", digits: 1, range: [0, 1] };
 export const reading = (type: string, value: number) => value.toFixed(kindOf(type).digits);
 
 // What a close code means, and what to do about it.

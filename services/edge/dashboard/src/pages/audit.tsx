@@ -39,7 +39,7 @@ export function AuditPage() {
   const absent = rows.error?.absent;
   return (
     <>
-      <PageHead title="Audit" about="Who did what, when, and from where. The trail is append-only and hash-chained: `raeh audit verify` checks it.">
+      <PageHead title="Audit" about={<>Who did what, when, and from where. The trail is append-only and hash-chained: <code>raeh audit verify</code> checks it.</>}>
         <Button icon="download" onClick={csv} disabled={!rows.data?.length}>
           CSV
         </Button>

@@ -46,7 +46,7 @@ export function InsightsPage() {
                   <th>Kind</th>
                   <th class="num">Value</th>
                   <th>Quality</th>
-                  <th class="num">Confidence</th>
+                  <th class="num wide-only">Confidence</th>
                   <th>Device</th>
                   <th>When</th>
                 </tr>
@@ -54,8 +54,8 @@ export function InsightsPage() {
               <tbody>
                 {insights.data.map((row) => (
                   <tr key={row.id} class={row.sqi_class === "unfit" ? "dim" : undefined}>
-                    <td>
-                      <span class={`swatch ${row.type}`} /> {kindOf(row.type).name}
+                    <td class="whole">
+                      <span class={`swatch ${row.type}`} /> {kindOf(row.type).short}
                     </td>
                     <td class="num">
                       <strong>{reading(row.type, row.value)}</strong> <span class="muted">{row.unit}</span>
@@ -63,7 +63,7 @@ export function InsightsPage() {
                     <td>
                       <Quality of={row.sqi_class} />
                     </td>
-                    <td class="num">{row.confidence.toFixed(2)}</td>
+                    <td class="num wide-only">{row.confidence.toFixed(2)}</td>
                     <td>
                       <Link href={`/sessions/${row.session_id}`} class="row-link">
                         {row.device_id}

@@ -1,23 +1,20 @@
 // Quickstart: three steps that tick themselves off as they happen.
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { api } from "../lib/api";
 import { reading } from "../lib/format";
-import { startWatch } from "../lib/frame";
 import { listen } from "../lib/live";
 import { Link } from "../lib/router";
 import { color } from "../lib/theme";
 import type { DeviceModel, Insight, Key, Session } from "../lib/types";
-import { asError, useGet, useTitle } from "../lib/use";
-import type { ApiError } from "../lib/api";
+import { useGet, useTitle } from "../lib/use";
+import { playWatch, stopWatch, WATCH_MARK, watchEnded, watchError, watchState, watchTrace } from "../lib/watch";
 import { Badge, Button, Card, Fault, Id, PageHead, Quality } from "../ui/basic";
 import { DeviceSnippet } from "../ui/code";
 import { Icon } from "../ui/icon";
 import { MintDialog } from "../ui/mint";
 import { RegisterDialog } from "../ui/model-form";
-import { drawTrace, type Trace } from "../ui/wave";
+import { drawTrace } from "../ui/wave";
 
-const BROWSER_WATCH = "watch-in-the-browser"; // the external id of its keys
 const LOOK_MS = 2000;
 
 export function QuickstartPage() {
@@ -30,7 +27,7 @@ export function QuickstartPage() {
   useEffect(() => listen((insight) => insight.type === "hr" && setHeart(insight)), []);
 
   const model = models.data?.find((one) => one.modality_channels.length) || null;
-  const key = keys.data?.find((one) => one.external_id !== BROWSER_WATCH) || null;
+  const key = keys.data?.find((one) => one.external_id !== WATCH_MARK) || null;
   const session = sessions.data?.[0] || null;
   const newest = useGet<Session>(session ? `/v1/sessions/${session.id}` : null, LOOK_MS).data;
   const streamed = Boolean(heart || newest?.frames || (session && session.status === "closed"));
@@ -128,88 +125,29 @@ function HeartBeat({ of }: { of: Insight }) {
   );
 }
 
-type Watch = { stop: () => void };
-
-// The key that it streams with is made for it, ends within the hour whatever happens, and is
-// deleted when it stops.
 function BrowserWatch({ model }: { model: DeviceModel | null }) {
-  const [state, setState] = useState<"off" | "starting" | "on">("off");
-  const [error, setError] = useState<ApiError | null>(null);
-  const [ended, setEnded] = useState("");
-  const running = useRef<{ watch: Watch; keyId: string } | null>(null);
+  const state = watchState.value;
   const canvas = useRef<HTMLCanvasElement>(null);
-  const trace = useRef<Trace>({ t: [], v: [] });
-
-  const finish = () => {
-    const was = running.current;
-    running.current = null;
-    was?.watch.stop();
-    if (was) api.del(`/v1/keys/${was.keyId}`).catch(() => undefined); // it expires by itself
-    setState("off");
-  };
-  useEffect(() => () => finish(), []);
-
   useEffect(() => {
     if (state !== "on") return;
     let frame = 0;
     const draw = () => {
       frame = requestAnimationFrame(draw);
       const end = Date.now() - 300;
-      if (canvas.current) drawTrace(canvas.current, trace.current, end - 6000, end, color("hr"), 500);
+      if (canvas.current) drawTrace(canvas.current, watchTrace, end - 6000, end, color("hr"), 500);
     };
     frame = requestAnimationFrame(draw);
     return () => cancelAnimationFrame(frame);
   }, [state]);
-
-  const begin = async () => {
-    if (!model) return;
-    setState("starting");
-    setError(null);
-    setEnded("");
-    trace.current = { t: [], v: [] };
-    try {
-      const made = await api.post<Key>("/v1/keys", {
-        label: "Watch in the browser",
-        scopes: ["ingest"],
-        external_id: BROWSER_WATCH,
-        expires_at: new Date(Date.now() + 3600_000).toISOString(),
-      });
-      const rate = model.modality_channels[0].sample_rate_hz;
-      const watch = startWatch(made.key as string, model.id, "watch-in-browser", {
-        onSession: () => setState("on"),
-        onWave: (wave) => {
-          const { t, v } = trace.current;
-          const last = t[t.length - 1] ?? Date.now() - 200;
-          t.push(last + 1000 / rate);
-          v.push(wave);
-          if (t.length > 4000) {
-            t.splice(0, 2000);
-            v.splice(0, 2000);
-          }
-        },
-        onClose: (code, reason) => {
-          if (running.current) {
-            setEnded(`The server closed it with ${code}${reason ? `: ${reason}` : ""}.`);
-            finish();
-          }
-        },
-      });
-      running.current = { watch, keyId: made.id };
-    } catch (cause) {
-      setError(asError(cause));
-      setState("off");
-    }
-  };
-
   return (
     <div class="browser-watch">
       <div class="actions">
         {state === "off" ? (
-          <Button icon="play" onClick={begin} disabled={!model}>
+          <Button icon="play" onClick={() => model && playWatch(model)} disabled={!model}>
             Simulate a watch in this browser
           </Button>
         ) : (
-          <Button icon="stop" onClick={finish} busy={state === "starting"}>
+          <Button icon="stop" onClick={stopWatch} busy={state === "starting"}>
             Stop the watch
           </Button>
         )}
@@ -221,8 +159,8 @@ function BrowserWatch({ model }: { model: DeviceModel | null }) {
         {!model && <span class="muted">Register a device type first.</span>}
       </div>
       {state === "on" && <canvas ref={canvas} class="wave small-wave" role="img" aria-label="The synthetic pulse that is sent" />}
-      {ended && <p class="warn-text">{ended}</p>}
-      {error && <Fault error={error} />}
+      {watchEnded.value && <p class="warn-text">{watchEnded.value}</p>}
+      {watchError.value && <Fault error={watchError.value} />}
     </div>
   );
 }

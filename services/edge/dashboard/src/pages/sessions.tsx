@@ -1,6 +1,6 @@
 // Sessions: the list, live on its first page, with its filters in the address.
 import { query } from "../lib/api";
-import { duration } from "../lib/format";
+import { brief, duration } from "../lib/format";
 import { Link, params, setParams } from "../lib/router";
 import type { DeviceModel, Session } from "../lib/types";
 import { now, useGet, usePages, useTitle } from "../lib/use";
@@ -16,8 +16,9 @@ export const Status = ({ of }: { of: Session }) =>
     <Badge>closed</Badge>
   );
 
-export const lasted = (session: Session, at: number) =>
-  duration((session.ended_at ? new Date(session.ended_at).getTime() : at) - new Date(session.started_at).getTime());
+const lengthOf = (session: Session, at: number) =>
+  (session.ended_at ? new Date(session.ended_at).getTime() : at) - new Date(session.started_at).getTime();
+export const lasted = (session: Session, at: number) => duration(lengthOf(session, at));
 
 const startOf = (day: string) => (day ? new Date(`${day}T00:00:00`).toISOString() : null);
 const endOf = (day: string) => (day ? new Date(`${day}T23:59:59.999`).toISOString() : null);
@@ -119,7 +120,7 @@ export function SessionsTable({ filter, tools, title }: TableProps) {
                   <td>
                     <Time at={session.started_at} />
                   </td>
-                  <td class="num">{lasted(session, now.value)}</td>
+                  <td class="num">{brief(lengthOf(session, now.value))}</td>
                   <td class="wide-only">
                     <Link href={`/devices/types/${session.device_model_id}`}>{typeOf(session.device_model_id)}</Link>
                   </td>

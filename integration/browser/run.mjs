@@ -7,6 +7,8 @@ const { newcomer, keyShownOnce, snippets, live, pastedKey, deleteCloses, noReply
 const { foreignSite, policyHolds, otherAccount, logsOutAndIn, invitation, manyTiles, watchStops, nothingComplained } = scenarios;
 const order = { newcomer, keyShownOnce, snippets, live, pastedKey, deleteCloses, foreignSite, policyHolds, otherAccount, logsOutAndIn, invitation, manyTiles, watchStops, look, noReplyHoldsTheKey, nothingComplained };
 
+const needed = ["newcomer", "snippets", "live"];
+
 const [base, ...only] = process.argv.slice(2);
 const browser = new Browser(base);
 const world = {};
@@ -23,6 +25,7 @@ try {
       error = String(cause.stack || cause);
     }
     console.log(JSON.stringify({ name, error, notes, seconds: (Date.now() - began) / 1000 }));
+    if (error && needed.includes(name)) break; // the others build on it
   }
 } finally {
   world.programs?.stop();

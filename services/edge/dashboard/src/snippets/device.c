@@ -75,7 +75,8 @@ int main(void)
 	char url[] = "@URL@/", query[512];
 
 	lws_set_log_level(LLL_ERR, NULL);
-	lws_parse_uri(url, &protocol, &to.address, &to.port, &path);
+	if (lws_parse_uri(url, &protocol, &to.address, &to.port, &path))
+		return 1;
 	snprintf(query, sizeof query, "/stream/ingest?device_id=my-watch&device_model_id=%s&api_key=%s",
 	         "@MODEL_ID@", key ? key : "");
 	to.context = lws_create_context(&info);

@@ -163,6 +163,7 @@ class Calls:
             "list_sessions": lambda: http.get("/v1/sessions?status=closed"),
             "get_session": lambda: http.get(f"/v1/sessions/{self.session}"),
             "session_insights": lambda: http.get(f"/v1/sessions/{self.session}/insights"),
+            "frame_runs": lambda: http.get(f"/v1/sessions/{self.session}/frames?format=csv"),
             "list_insights": lambda: http.get(f"/v1/insights?session_id={self.session}&limit=5"),
             "mint_key": lambda: http.post("/v1/keys", json={
                 "label": "documented", "external_id": "u1", "metadata": {"a": 1},

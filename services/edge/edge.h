@@ -54,6 +54,7 @@
 	M(COUNTER, revoked_sockets_total, "open sockets closed because their key died")            \
 	M(GAUGE, bus_unanswered, "requests to services that wait for an answer")                   \
 	M(GAUGE, requests_under_way, "REST requests not answered, or not all out")                 \
+	M(GAUGE, exports_under_way, "files of raw samples that are being downloaded")              \
 	M(GAUGE, closings_waiting, "closed sessions that the router is not yet told of")           \
 	M(COUNTER, closings_dropped_total, "of these, left to the router's reconciliation")        \
 	M(GAUGE, lease_held, "1 while this edge may move bytes")                                   \

@@ -52,5 +52,7 @@ void rest_stream_start(struct rest *rest, int status, const char *headers,
 /* ERR_LIMIT: REST_STREAM_QUEUE would be passed; nothing was queued: wait for more(). */
 CHECKED enum err rest_stream_write(struct rest *rest, struct bytes data);
 void rest_stream_end(struct rest *rest);
+/* What was begun cannot be ended: the connection breaks off, so that the client knows. */
+void rest_stream_abort(struct rest *rest, const char *why);
 
 #endif

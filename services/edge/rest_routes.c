@@ -3,6 +3,7 @@
 #include "common/principal.h"
 #include "services/edge/cookie.h"
 #include "services/edge/openapi.h"
+#include "services/edge/export.h"
 
 /* What a row does not name is 0. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
@@ -46,6 +47,12 @@ const struct rest_route rest_routes[] = {
 	{ "GET", "/v1/sessions/{id}/insights",
 	  SCOPE_READ, REST_PUBLISHER_PAGES, "session_insights", "insights", 200,
 	  "List the insights of a session, oldest first." },
+	{ "GET", "/v1/sessions/{id}/frames",
+	  SCOPE_READ, REST_PUBLISHER, "frame_runs", "frame_runs", 200,
+	  "Download the raw samples of a session as CSV, EDF+ or BDF+.",
+	  .here = export_frames,
+	  .produces = "\"text/csv\":{\"schema\":{\"type\":\"string\"}},"
+	              "\"application/octet-stream\":{}" },
 	{ "GET", "/v1/insights",
 	  SCOPE_READ, REST_PUBLISHERS, "list_insights", "insights", 200,
 	  "List the insights of all sessions, newest first." },

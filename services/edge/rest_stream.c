@@ -27,6 +27,12 @@ void rest_stream_end(struct rest *rest)
 	net_stream_end(rest->conn);
 }
 
+void rest_stream_abort(struct rest *rest, const char *why)
+{
+	rest->stream_ended = true;
+	net_close_now(rest->conn, 1006, why);
+}
+
 void rest_drained(struct edge *edge, struct conn *conn)
 {
 	struct rest *rest = conn_user(conn);

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NO_SESSION "no such session"
-#define NO_STORE   "the store does not answer"
 #define ECHO_BYTES 32 /* of a bad value, said back */
 #define TYPE_NAMES "hr, spo2, rr, hrv_rmssd, hrv_sdnn or motion"
 
@@ -35,7 +33,7 @@ static void answer(struct bus_call *call, struct buf *reply)
 	buf_free(reply);
 }
 
-static void answer_error(struct bus_call *call, uint32_t status, const char *detail)
+void history_refuse(struct bus_call *call, uint32_t status, const char *detail)
 {
 	struct buf reply = { 0 };
 
@@ -62,8 +60,8 @@ static void run(struct history *history, struct history_job *job)
 		break;
 	case HISTORY_TOO_MUCH:
 		history->metrics->history_refused_total++;
-		answer_error(job->call, 503,
-		             "too much to look through: ask for less time or one session");
+		history_refuse(job->call, 503,
+		               "too much to look through: ask for less time or one session");
 		break;
 	}
 	history_job_free(job);
@@ -94,7 +92,7 @@ static bool has_place(struct history *history, struct bus_call *call)
 	if (history->n_jobs < HISTORY_JOBS)
 		return true;
 	history->metrics->history_refused_total++;
-	answer_error(call, 503, "too many history requests at once");
+	history_refuse(call, 503, "too many history requests at once");
 	return false;
 }
 
@@ -116,9 +114,8 @@ static bool may_see(const struct asker *asker, const Events__StoredOpening *open
 	return opening && (!asker->device_id || strcmp(asker->device_id, opening->device_id) == 0);
 }
 
-/* OK: there is such a session, and the asker may know it. */
-static enum err find_session(struct history *history, const struct asker *asker, const char *id,
-                             struct session_name *ret)
+enum err history_find_session(struct history *history, const struct asker *asker, const char *id,
+                              struct session_name *ret)
 {
 	Events__StoredOpening *opening = NULL;
 	const struct session *session;
@@ -153,7 +150,7 @@ static bool set_types(struct history_job *job, const char *type)
 	if (strlen(type) <= ECHO_BYTES)
 		(void)snprintf(got, sizeof got, ", got \"%s\"", type);
 	(void)snprintf(why, sizeof why, "type: expected " TYPE_NAMES "%s", got);
-	answer_error(job->call, 400, why);
+	history_refuse(job->call, 400, why);
 	return false;
 }
 
@@ -165,7 +162,7 @@ static bool set_after(struct history_job *job, const char *after, uint64_t *ret)
 	if (!after)
 		return true;
 	if (!uuid_parse(after, &id)) {
-		answer_error(job->call, 400, "after: expected the id of an insight");
+		history_refuse(job->call, 400, "after: expected the id of an insight");
 		return false;
 	}
 	*ret = outbox_number(&id);
@@ -177,7 +174,7 @@ static bool set_before(struct history_job *job, const char *cursor)
 	job->has_before = cursor != NULL;
 	if (!cursor || uuid_parse(cursor, &job->before))
 		return true;
-	answer_error(job->call, 400, "cursor: expected one from a Link header");
+	history_refuse(job->call, 400, "cursor: expected one from a Link header");
 	return false;
 }
 
@@ -191,7 +188,7 @@ static bool check_limit(struct bus_call *call, uint32_t limit, uint32_t most)
 		(void)snprintf(why, sizeof why, "limit: expected at least 1, got %u", limit);
 	else
 		(void)snprintf(why, sizeof why, "limit: expected 1 to %u, got %u", most, limit);
-	answer_error(call, 400, why);
+	history_refuse(call, 400, why);
 	return false;
 }
 
@@ -267,9 +264,9 @@ void history_get_session(struct history *history, const struct asker *asker, str
 		session = loaded;
 	}
 	if (err == ERR_IO)
-		answer_error(call, 503, NO_STORE);
+		history_refuse(call, 503, HISTORY_NO_STORE);
 	else if (err != OK || !may_see(asker, session->opening))
-		answer_error(call, 404, NO_SESSION);
+		history_refuse(call, 404, HISTORY_NO_SESSION);
 	else
 		answer_detail(history, call, session);
 }
@@ -290,10 +287,10 @@ void history_session_insights(struct history *history, const struct asker *asker
 		history_job_free(job);
 		return;
 	}
-	err = find_session(history, asker, list->id, &name);
+	err = history_find_session(history, asker, list->id, &name);
 	if (err != OK) {
-		answer_error(call, err == ERR_IO ? 503 : 404,
-		             err == ERR_IO ? NO_STORE : NO_SESSION);
+		history_refuse(call, err == ERR_IO ? 503 : 404,
+		               err == ERR_IO ? HISTORY_NO_STORE : HISTORY_NO_SESSION);
 		history_job_free(job);
 		return;
 	}
@@ -328,11 +325,11 @@ void history_list_insights(struct history *history, const struct asker *asker,
 	else if (!list->session_id)
 		history_job_scan_account(job);
 	else
-		err = find_session(history, &of_device, list->session_id, &name);
+		err = history_find_session(history, &of_device, list->session_id, &name);
 	if (list->session_id && err == OK)
 		history_job_scan_session(job, &name, 0, true);
 	if (err == ERR_IO) {
-		answer_error(call, 503, NO_STORE);
+		history_refuse(call, 503, HISTORY_NO_STORE);
 		history_job_free(job);
 		return;
 	}

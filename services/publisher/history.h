@@ -26,6 +26,9 @@
 #define HISTORY_LIMIT       50
 #define HISTORY_LIMIT_MOST  200
 
+#define HISTORY_NO_SESSION "no such session"
+#define HISTORY_NO_STORE   "the store does not answer"
+
 struct history {
 	struct loop *loop;
 	struct store *store;
@@ -57,5 +60,17 @@ void history_session_insights(struct history *history, const struct asker *asker
                               struct bus_call *call, const Publisher__SessionInsights *list);
 void history_list_insights(struct history *history, const struct asker *asker,
                            struct bus_call *call, const Publisher__ListInsights *list);
+/* Of a bounded number of rows, at once (history_frames.c). */
+void history_frame_runs(struct history *history, const struct asker *asker, struct bus_call *call,
+                        const Publisher__FrameRuns *asked);
+void history_read_frames(struct history *history, const struct asker *asker, struct bus_call *call,
+                         const Publisher__ReadFrames *asked);
+
+/* ---- for the parts of history ---- */
+
+/* OK: there is such a session, and the asker may know it. ERR_NOT_FOUND, ERR_IO. */
+CHECKED enum err history_find_session(struct history *history, const struct asker *asker,
+                                      const char *id, struct session_name *ret);
+void history_refuse(struct bus_call *call, uint32_t status, const char *detail);
 
 #endif

@@ -193,6 +193,24 @@ static void on_list_insights(struct publisher *publisher, struct bus_call *call,
 		history_list_insights(&publisher->history, &asker, call, request->list_insights);
 }
 
+static void on_frame_runs(struct publisher *publisher, struct bus_call *call,
+                          const Publisher__PublisherRequest *request)
+{
+	struct asker asker;
+
+	if (asker_of(publisher, call, request, &asker))
+		history_frame_runs(&publisher->history, &asker, call, request->frame_runs);
+}
+
+static void on_read_frames(struct publisher *publisher, struct bus_call *call,
+                           const Publisher__PublisherRequest *request)
+{
+	struct asker asker;
+
+	if (asker_of(publisher, call, request, &asker))
+		history_read_frames(&publisher->history, &asker, call, request->read_frames);
+}
+
 /* Every command this service understands, by its number in proto/publisher.proto. Each answers
  * its call. */
 static void (*const handlers[])(struct publisher *, struct bus_call *,
@@ -205,6 +223,8 @@ static void (*const handlers[])(struct publisher *, struct bus_call *,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_LIST_INSIGHTS] = on_list_insights,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_METRICS] = on_metrics,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_REPLAY_INSIGHTS] = on_replay_insights,
+	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_FRAME_RUNS] = on_frame_runs,
+	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_READ_FRAMES] = on_read_frames,
 };
 
 static void on_call(void *self, struct bus_call *call, struct bytes bytes)

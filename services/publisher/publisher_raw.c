@@ -3,7 +3,7 @@
 #define WIRE_VARINT 0
 #define WIRE_BYTES  2
 
-static void add_varint(struct buf *buf, uint64_t number)
+void raw_add_varint(struct buf *buf, uint64_t number)
 {
 	uint8_t text[10];
 	size_t n = 0;
@@ -18,13 +18,13 @@ static void add_varint(struct buf *buf, uint64_t number)
 
 void raw_add_bytes(struct buf *buf, unsigned field, struct bytes value)
 {
-	add_varint(buf, field << 3 | WIRE_BYTES);
-	add_varint(buf, value.len);
+	raw_add_varint(buf, field << 3 | WIRE_BYTES);
+	raw_add_varint(buf, value.len);
 	buf_append(buf, value.data, value.len);
 }
 
 void raw_add_u64(struct buf *buf, unsigned field, uint64_t value)
 {
-	add_varint(buf, field << 3 | WIRE_VARINT);
-	add_varint(buf, value);
+	raw_add_varint(buf, field << 3 | WIRE_VARINT);
+	raw_add_varint(buf, value);
 }

@@ -12,5 +12,7 @@
 /* One field whose value is bytes: a string, a message. */
 void raw_add_bytes(struct buf *buf, unsigned field, struct bytes value);
 void raw_add_u64(struct buf *buf, unsigned field, uint64_t value);
+/* One number of a packed field, which is bytes. */
+void raw_add_varint(struct buf *buf, uint64_t number);
 
 #endif

@@ -1,6 +1,6 @@
 # raeh - self-hosted, real-time biosignal ingest
 #
-#   make              build everything into build/ (release flavour)
+#   make              build everything into build/ (release flavour), dashboard and all
 #   make run          install what is needed, build, run the whole stack until Ctrl-C
 #   make demo         the same with a demo account, a simulated watch and live insights
 #   make test         every test: unit, integration, fuzz smoke, simulation, lint
@@ -76,6 +76,22 @@ $(B)/bin/$(call binary,$(1)): $(B)/services/$(1)/main.o $(B)/services/$(1).a $(B
 	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$< $$(call archives,$(B)/services/$(1).a) $$(LDLIBS)
 endef
 $(foreach s,$(folders),$(eval $(call service_rules,$(s))))
+
+# The dashboard is built once, for every flavour, and becomes a part of the edge.
+dashboard       := services/edge/dashboard
+dashboard_files := $(shell find $(dashboard) \( -name node_modules -o -name dist \) -prune \
+                     -o -type f ! -name README.md -print)
+dashboard_npm   := $(dashboard)/node_modules/.package-lock.json
+$(dashboard_npm): $(dashboard)/package-lock.json
+	@cd $(<D) && npm ci --no-audit --no-fund && touch node_modules/.package-lock.json
+build/dashboard/assets.c: services/edge/embed.mjs $(dashboard_files) | $(dashboard_npm)
+	@mkdir -p $(@D)
+	@cd $(dashboard) && npm run --silent build -- --outDir $(CURDIR)/$(@D)/dist --emptyOutDir
+	@node services/edge/embed.mjs $(@D)/dist $@
+$(B)/dashboard.o: build/dashboard/assets.c services/edge/assets.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(CPPFLAGS) -c -o $@ $<
+$(B)/services/edge.a: $(B)/dashboard.o
 
 $(B)/common.a: $(call objects,common)
 	@rm -f $@
@@ -199,7 +215,7 @@ compile_commands.json: Makefile $(sources) $(proto_h)
 	  "$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(filter-out -Werror,$(CFLAGS)) -Wno-unknown-warning-option -c &" },|; 1s|^|[ |; $$s|,$$| ]|' >$@
 
 clean:
-	rm -rf build compile_commands.json integration/node/node_modules
+	rm -rf build compile_commands.json integration/node/node_modules $(dashboard)/node_modules
 
 .PHONY: accuracy bench-dsp all deps install test-compose test-debian13 run demo test unit run-unit integration fuzz run-fuzz fuzz-smoke sim bench lint fmt clean
 .SECONDARY:

@@ -15,7 +15,7 @@ static bool is_refused(const char *parameters, size_t len)
 	       strspn(q + 2, "0.") >= strcspn(q + 2, ", \t;");
 }
 
-bool gzip_wanted(const char *accept_encoding)
+bool coding_wanted(const char *accept_encoding, const char *coding)
 {
 	bool any = false;
 
@@ -25,13 +25,18 @@ bool gzip_wanted(const char *accept_encoding)
 		p += strspn(p, " \t,");
 		len = strcspn(p, ",");
 		word = strcspn(p, " \t;,");
-		if (word == 4 && strncasecmp(p, "gzip", 4) == 0)
+		if (word == strlen(coding) && strncasecmp(p, coding, word) == 0)
 			return !is_refused(p + word, len - word);
 		if (word == 1 && *p == '*')
 			any = !is_refused(p + word, len - word);
 		p += len;
 	}
 	return any;
+}
+
+bool gzip_wanted(const char *accept_encoding)
+{
+	return coding_wanted(accept_encoding, "gzip");
 }
 
 bool gzip_pack(struct bytes plain, struct buf *ret)

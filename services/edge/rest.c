@@ -3,6 +3,7 @@
 #include "common/json.h"
 #include "common/principal.h"
 #include "common/wire.h"
+#include "services/edge/assets.h"
 #include "services/edge/credential.h"
 #include "services/edge/gather.h"
 #include "services/edge/gzip.h"
@@ -377,7 +378,7 @@ static void find_route(struct edge *edge, struct conn *conn, const struct net_re
 	if (allow[0]) {
 		(void)strncat(allow, ", OPTIONS\r\n", sizeof allow - strlen(allow) - 1);
 		problem_respond(conn, 405, "this method is not for this path", allow);
-	} else {
+	} else if (!assets_answer_page(assets, assets_count, conn, request)) {
 		problem_respond(conn, 404, "no such path", "");
 	}
 }
@@ -386,6 +387,9 @@ void rest_request(struct edge *edge, struct conn *conn, const struct net_request
 {
 	if (strcmp(request->method, "OPTIONS") == 0)
 		rest_answer_options(conn);
+	else if (request->listener != REST_ADMIN_LISTENER &&
+	         assets_answer(assets, assets_count, conn, request))
+		return;
 	else if (rest_answer_open(edge, conn, request))
 		return;
 	else if (request->listener == REST_ADMIN_LISTENER)

@@ -11,7 +11,7 @@
  *     rest_stream.c   chunked answers
  *     rest_cache.c    ETag and 304, gzip
  *     rest_limit.c    the rate of the key, and RateLimit-… in every answer to it
- *     rest_open.c     what needs no key: /, /healthz, /readyz, OPTIONS
+ *     rest_open.c     what needs no key: /healthz, /readyz, OPTIONS
  *     rest_handler.h  for handlers of the edge's own (a row with `here`)
  */
 #ifndef EDGE_REST_H

@@ -115,25 +115,14 @@ static void healthy(struct edge *edge, struct conn *conn)
 	json_respond(conn, 200, "{\"status\":\"ok\"}", "");
 }
 
-static void root(struct edge *edge, struct conn *conn)
-{
-	static const char text[] = "raeh: real-time biosignal ingest. REST: /v1, WebSockets: "
-	                           "/stream/ingest, /stream/subscribe\n";
-
-	(void)edge;
-	net_respond(conn, 200, HTTP_HEADERS "Content-Type: text/plain; charset=utf-8\r\n",
-	            BYTES(text, sizeof text - 1));
-}
-
 static const struct open_page {
 	const char *path;
 	void (*answer)(struct edge *edge, struct conn *conn);
 	bool open_to_all, on_admin;
 } open_pages[] = {
-	{"/",         root,           true,  false},
-	{ "/healthz", healthy,        true,  true },
-	{ "/readyz",  ready,          true,  true },
-	{ "/metrics", gather_metrics, false, true },
+	{"/healthz",  healthy,        true,  true},
+	{ "/readyz",  ready,          true,  true},
+	{ "/metrics", gather_metrics, false, true},
 };
 
 void rest_answer_options(struct conn *conn)

@@ -107,12 +107,14 @@ static void take_cells(struct front *front, struct grid *grid, void *room, doubl
 	}
 }
 
+/* Beyond the ends the line goes on: below 20 Hz every second has such an end, and anything
+ * else would leave a mark there once a second. */
 static float catmull_rom(const float *y, size_t count, double position)
 {
 	size_t i = (size_t)position;
 	float u = (float)(position - (double)i);
 	float p1 = y[i], p2 = y[i + 1 < count ? i + 1 : i];
-	float p0 = i > 0 ? y[i - 1] : p1, p3 = i + 2 < count ? y[i + 2] : p2;
+	float p0 = i > 0 ? y[i - 1] : 2 * p1 - p2, p3 = i + 2 < count ? y[i + 2] : 2 * p2 - p1;
 
 	return p1 + 0.5f * u *
 	                    (p2 - p0 +

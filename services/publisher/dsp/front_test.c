@@ -80,3 +80,34 @@ Test(front, goes_on_at_the_same_level_behind_a_long_gap)
 	}
 	cr_assert_float_eq(front.channel[0].reference, 30000, 1);
 }
+
+Test(front, leaves_no_mark_on_a_line_where_seconds_meet)
+{
+	const double rates[] = { 8, 10, 12.5, 16, 20, 100 };
+
+	for (size_t r = 0; r < ARRAY_LEN(rates); r++) {
+		struct grid grid = grid_new(rates[r], 50, 16, 1);
+		struct front front = front_new(&grid);
+		struct front_second second;
+		float before = 0;
+
+		grid_start(&grid, room, 0, 0);
+		for (int64_t k = 0; k < (int64_t)(10 * rates[r]); k++) {
+			int32_t value = (int32_t)(k * 1000);
+			struct grid_placed placed = { 0 };
+
+			cr_assert(grid_put(&grid, room, k, &value, &placed));
+		}
+		for (int s = 1; s <= 9; s++) {
+			front_second(&front, &grid, room, s * 1000.0, &second);
+			for (size_t j = 0; j < FRONT_HZ; j++) {
+				float step = second.sample[0][j] - before;
+
+				before = second.sample[0][j];
+				if (s > 6)
+					cr_assert_float_eq(step, 1000 * rates[r] / FRONT_HZ, 1,
+					                   "%g Hz: %g", rates[r], step);
+			}
+		}
+	}
+}

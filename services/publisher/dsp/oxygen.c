@@ -10,6 +10,8 @@
 #define LEAST_SAMPLES    (2 * FRONT_HZ) /* two beats at 60 bpm */
 #define CORRELATION_BAD  0.6f           /* of red and infrared: below, not one pulse */
 #define CORRELATION_GOOD 0.9f
+#define CROSSINGS_BAD    0.6f    /* a second */
+#define CROSSINGS_GOOD   1.0f    /* a second: a pulse of 30 bpm */
 #define PERFUSION_BAD    0.0003f /* sd of AC / DC: 0.1 % peak to peak */
 #define PERFUSION_GOOD   0.0007f /* 0.2 % peak to peak */
 
@@ -32,6 +34,15 @@ static size_t pair(const struct oxygen_light *red, const struct oxygen_light *in
 		spectrum_detrend(i, count);
 	}
 	return count;
+}
+
+static float crossings_per_s(const float *x, size_t count)
+{
+	size_t crossings = 0;
+
+	for (size_t n = 1; n < count; n++)
+		crossings += (x[n] > 0) != (x[n - 1] > 0);
+	return (float)(crossings * FRONT_HZ) / (float)count;
 }
 
 struct oxygen oxygen_estimate(const struct oxygen_light *red, const struct oxygen_light *infrared,
@@ -57,6 +68,7 @@ struct oxygen oxygen_estimate(const struct oxygen_light *red, const struct oxyge
 	return (struct oxygen){
 		.percent = (float)fmin(100, fmax(0, percent)),
 		.quality = ramp(correlation, CORRELATION_BAD, CORRELATION_GOOD) *
-		           ramp(perfusion, PERFUSION_BAD, PERFUSION_GOOD),
+		           ramp(perfusion, PERFUSION_BAD, PERFUSION_GOOD) *
+		           ramp(crossings_per_s(i, count), CROSSINGS_BAD, CROSSINGS_GOOD),
 	};
 }

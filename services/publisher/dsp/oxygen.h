@@ -8,7 +8,9 @@
  *     slope = sum red ir / sum ir^2,
  *
  * which weighs each sample by how much blood moved and drops what only one of them
- * shows. Only samples that both have count; their regression lines are out. a, b, c
+ * shows. Only samples that both have count; their regression lines are out, and infrared
+ * must cross its line as often as the slowest pulse does: a finger that is put down moves
+ * both colours alike, once. a, b, c
  * belong to the optics: the default 110 - 25 R is the textbook line (Webster, Design of
  * Pulse Oximeters, 1997) and is never trusted beyond `acceptable`.
  */

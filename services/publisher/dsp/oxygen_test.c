@@ -59,3 +59,11 @@ Test(oxygen, says_nothing_without_light_or_without_samples)
 		whole[s] = 0;
 	cr_assert_eq(oxygen_estimate(&red, &infrared, calibration).quality, 0);
 }
+
+Test(oxygen, does_not_take_a_finger_that_is_put_down_for_a_pulse)
+{
+	shine(0.6f, 0);
+	for (size_t n = 0; n < COUNT; n++)
+		red_ac[n] = infrared_ac[n] = 3 * expf(-(float)n / (2 * FRONT_HZ));
+	cr_assert_lt(oxygen_estimate(&red, &infrared, calibration).quality, 0.1);
+}

@@ -6,7 +6,9 @@
 #define HIGHPASS_HZ   0.4   /* below 30 bpm; breathing (0.1 – 0.5 Hz) is mostly gone */
 #define SIGN_KEEP     0.95f /* a second: the sign rests on the last 20 s or so */
 #define SIGN_SAMPLES  (4 * FRONT_HZ)
-#define LEVEL_SAMPLES 8 /* of the wave in one of the level, at 4 Hz */
+#define LEAST_COUNTS  0.3f  /* rms: rounding alone makes as much, 1 / sqrt 12 */
+#define LEAST_OFFSET  2e-6f /* 16 roundings of 2^-23: the filters repeat them */
+#define LEVEL_SAMPLES 8     /* of the wave in one of the level, at 4 Hz */
 
 _Static_assert(4 * LEVEL_SAMPLES == FRONT_HZ, "the level is at 4 Hz");
 
@@ -65,6 +67,7 @@ void pulse_second(struct pulse *pulse, const float *sample, uint32_t valid, doub
 			quarter += sample[q * LEVEL_SAMPLES + j];
 		pulse->level[PULSE_LEVEL - 4 + q] = quarter / LEVEL_SAMPLES;
 	}
+	pulse->offset = (float)(sum / FRONT_HZ);
 	pulse->dc[PULSE_WAVE_S - 1] = (float)(reference + sum / FRONT_HZ);
 	pulse->valid[PULSE_VALID_S - 1] = valid;
 	watch_sign(pulse);
@@ -78,6 +81,19 @@ float pulse_sign(const struct pulse *pulse)
 const float *pulse_wave(const struct pulse *pulse, size_t seconds)
 {
 	return pulse->wave + PULSE_WAVE - seconds * FRONT_HZ;
+}
+
+bool pulse_is_there(const struct pulse *pulse, size_t seconds)
+{
+	const float *wave = pulse_wave(pulse, seconds);
+	float least = LEAST_COUNTS + LEAST_OFFSET * fabsf(pulse->offset), sum = 0, square = 0;
+	float count = (float)(seconds * FRONT_HZ);
+
+	for (size_t n = 0; n < seconds * FRONT_HZ; n++)
+		sum += wave[n];
+	for (size_t n = 0; n < seconds * FRONT_HZ; n++)
+		square += (wave[n] - sum / count) * (wave[n] - sum / count);
+	return square > least * least * count;
 }
 
 unsigned pulse_valid(const uint32_t *valid, size_t seconds)

@@ -19,6 +19,8 @@
 #include "services/publisher/dsp/biquad.h"
 #include "services/publisher/dsp/front.h"
 
+#include <stdbool.h>
+
 #define PULSE_WAVE_S  12
 #define PULSE_LEVEL_S 32 /* the window of breathing */
 #define PULSE_VALID_S 64 /* the window of HRV, and the beats before it */
@@ -31,6 +33,7 @@ struct pulse {
 	float level[PULSE_LEVEL];
 	float dc[PULSE_WAVE_S];
 	uint32_t valid[PULSE_VALID_S];
+	float offset;  /* newest level less the reference, declared units */
 	float upright; /* running sum of both skewnesses */
 	float trust;   /* in its beats, over the last BREATH_WINDOW_S or so; 0..1 */
 	struct beats beats;
@@ -46,6 +49,10 @@ float pulse_sign(const struct pulse *pulse);
 
 /* The newest `seconds` of the wave. */
 const float *pulse_wave(const struct pulse *pulse, size_t seconds);
+
+/* The newest `seconds` of the wave are more than what rounding makes of a line: a third
+ * of a count, and what float32 loses that far from the reference. */
+bool pulse_is_there(const struct pulse *pulse, size_t seconds);
 
 /* Valid samples among the newest `seconds`. */
 unsigned pulse_valid(const uint32_t *valid, size_t seconds);

@@ -56,3 +56,17 @@ Test(pulse, counts_the_samples_that_were_there)
 	cr_assert_eq(pulse_valid(pulse.valid, 2), 8);
 	cr_assert_eq(pulse_valid(pulse.valid, 3), 8 + FRONT_HZ);
 }
+
+Test(pulse, is_not_there_in_a_line_that_was_rounded)
+{
+	struct pulse line = pulse_new(), pulse = shine(1, 1000);
+	float sample[FRONT_HZ];
+
+	for (int s = 0; s < PULSE_WAVE_S; s++) {
+		for (int j = 0; j < FRONT_HZ; j++)
+			sample[j] = rintf(0.37f * (float)(s * FRONT_HZ + j));
+		pulse_second(&line, sample, UINT32_MAX, 1000);
+	}
+	cr_assert_not(pulse_is_there(&line, 8));
+	cr_assert(pulse_is_there(&pulse, 8));
+}

@@ -134,11 +134,13 @@ static double choose_channels(const struct vitals *vitals, struct heart_window *
 	double fill[VITALS_CHANNELS], best = 0, worst = 1;
 
 	for (size_t c = 0; c < vitals->channels; c++) {
-		fill[c] = filled(vitals, vitals->pulse[c].valid, HEART_WINDOW_S);
+		fill[c] = pulse_is_there(&vitals->pulse[c], HEART_WINDOW_S)
+		                  ? filled(vitals, vitals->pulse[c].valid, HEART_WINDOW_S)
+		                  : 0;
 		best = fmax(best, fill[c]);
 	}
 	for (size_t c = 0; c < vitals->channels; c++) {
-		if (fill[c] < MUCH_WORSE * best)
+		if (!(fill[c] > 0) || fill[c] < MUCH_WORSE * best)
 			continue;
 		worst = fmin(worst, fill[c]);
 		window->is_green[window->channels] = vitals->colour[c] == COLOUR_GREEN;
@@ -159,8 +161,10 @@ static void on_heart(struct vitals *vitals, const struct sink *sink)
 	double fill = choose_channels(vitals, &window), limb_fill;
 	struct heart_rate rate;
 
-	if (fill < LEAST_FILLED || window.count < FRONT_HZ)
+	if (fill < LEAST_FILLED || window.count < FRONT_HZ) {
+		vitals->heart_trust *= 1 - TRUST_SHARE;
 		return;
+	}
 	limb_fill = vitals->has_limb ? filled(vitals, vitals->limb.valid, HEART_WINDOW_S) : 0;
 	if (limb_fill >= MUCH_WORSE * fill) {
 		window.sway = limb_sway(vitals, HEART_WINDOW_S);
@@ -314,10 +318,12 @@ static void find_beats(struct vitals *vitals)
 	vitals->beats_scatter = 1;
 	for (size_t c = 0; c < vitals->channels; c++) {
 		struct pulse *pulse = &vitals->pulse[c];
-		struct peaks peaks;
+		struct peaks peaks = { .count = 0 };
 		float trust;
 
-		peaks_find(pulse->wave + PULSE_WAVE - count, count, pulse_sign(pulse), &peaks);
+		if (pulse_is_there(pulse, PULSE_WAVE_S))
+			peaks_find(pulse->wave + PULSE_WAVE - count, count, pulse_sign(pulse),
+			           &peaks);
 		beats_keep(&pulse->beats, &peaks, count, (double)vitals->second);
 		beats_forget(&pulse->beats, (double)(vitals->second - PULSE_VALID_S));
 		trust = still * trust_in(&peaks);

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import numpy
 import pytest
 
-from client import closed_session, frame, ingest, make_model, receive, rest
+from client import closed_session, frame, ingest, make_model, receive, rest, stream
 
 STACK = {"publishers": 2}
 T0_MS = 1_760_000_000_000
@@ -272,3 +272,30 @@ def test_what_cannot_be_is_refused(http, recorded):
         ["t_ms", "slot_id", "modality", "channel", "value"]]
     head, records = parse_edf(http.get(url, params={"format": "edf", "from": 5, "to": 6}).content)
     assert records == [] and head["records"] == 0
+
+
+def test_insights_come_as_csv_too(stack, key, http, model):
+    device = 'quoted, "so"'
+    session = asyncio.run(stream(stack, key, model, 30, device, t0_ms=T0_MS))
+    closed_session(stack, key, session)
+    url = f"/v1/sessions/{session}/insights"
+    for path, params in ((url, {}), (url, {"limit": 5}),
+                         ("/v1/insights", {"session_id": session, "limit": 4})):
+        objects = http.get(path, params=params)
+        table = http.get(path, params={**params, "format": "csv"})
+        assert table.headers["content-type"] == "text/csv; charset=utf-8"
+        got = list(csv.DictReader(io.StringIO(table.text)))
+        assert len(got) == len(objects.json()) > 0
+        for row, wanted in zip(got, objects.json()):
+            assert row.pop("uncalibrated") == ""
+            assert {name: type(wanted[name])(text) for name, text in row.items()} == wanted
+        assert ("next" in table.links) == ("next" in objects.links)
+        if "next" in table.links:
+            assert "format=csv" in table.links["next"]["url"]
+            after = http.get(table.links["next"]["url"])
+            assert after.headers["content-type"].startswith("text/csv")
+        again = http.get(path, params={**params, "format": "csv"},
+                         headers={"If-None-Match": table.headers["etag"]})
+        assert again.status_code == 304
+    assert http.get(url, params={"format": "xml"}).status_code == 400
+    assert http.get("/v1/insights", params={"format": "xml"}).status_code == 400

@@ -33,23 +33,23 @@ static bool has_it(const char *if_none_match, const char *tag)
 	                         strstr(if_none_match, tag) != NULL);
 }
 
-void rest_answer_get(struct rest *rest, const char *json, const char *extra)
+void rest_answer_get(struct rest *rest, const char *type, const char *text, const char *extra)
 {
-	struct bytes body = BYTES(json, strlen(json));
+	struct bytes body = BYTES(text, strlen(text));
 	struct buf packed = { 0 };
 	char tag[TAG_TEXT], *headers;
 	bool smaller;
 
-	tag_of(json, extra, tag);
+	tag_of(text, extra, tag);
 	if (has_it(rest->if_none_match, tag)) {
 		headers = xasprintf(HTTP_HEADERS "ETag: W/%s\r\nVary: Accept-Encoding\r\n%s", tag,
 		                    extra);
 		net_respond(rest->conn, 304, headers, BYTES("", 0));
 	} else {
 		smaller = rest->takes_gzip && gzip_pack(body, &packed);
-		headers = xasprintf(HTTP_HEADERS "Content-Type: application/json\r\n"
+		headers = xasprintf(HTTP_HEADERS "Content-Type: %s\r\n"
 		                                 "ETag: W/%s\r\nVary: Accept-Encoding\r\n%s%s",
-		                    tag, smaller ? "Content-Encoding: gzip\r\n" : "", extra);
+		                    type, tag, smaller ? "Content-Encoding: gzip\r\n" : "", extra);
 		net_respond(rest->conn, 200, headers,
 		            smaller ? BYTES(packed.data, packed.len) : body);
 		buf_free(&packed);

@@ -81,7 +81,7 @@ void rest_answer_message(struct rest *rest, const ProtobufCMessage *result, cons
 /* ---- rest_cache.c ---- */
 
 /* The answer to a GET: 304 when the client has this one already, gzip when it may be. */
-void rest_answer_get(struct rest *rest, const char *json, const char *extra);
+void rest_answer_get(struct rest *rest, const char *type, const char *text, const char *extra);
 
 /* ---- rest_list.c ---- */
 

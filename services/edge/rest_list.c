@@ -2,6 +2,7 @@
 #include "services/edge/rest_internal.h"
 
 #include "common/json.h"
+#include "services/edge/insights_csv.h"
 #include "services/edge/page_link.h"
 
 #include <stdlib.h>
@@ -67,6 +68,35 @@ static Publisher__Insight **gathered(struct rest *rest, size_t *ret_n)
 	return items;
 }
 
+static bool is_csv(struct rest *rest)
+{
+	const char *const *format = rest_member(rest_command(rest), "format");
+
+	return *format && strcmp(*format, "csv") == 0;
+}
+
+/* Ended by its zero. */
+static void answer_csv(struct rest *rest, struct buf *text, const char *link)
+{
+	buf_append(text, "", 1);
+	rest_answer_get(rest, INSIGHTS_CSV_TYPE, (const char *)text->data, link);
+	rest_hand_over(rest);
+}
+
+static void answer_list(struct rest *rest, const Publisher__InsightList *list, const char *link)
+{
+	struct buf text = { 0 };
+
+	if (!is_csv(rest)) {
+		rest_answer_message(rest, &list->base, link);
+		return;
+	}
+	insights_csv_header(&text);
+	insights_csv_rows(list, &text);
+	answer_csv(rest, &text, link);
+	buf_free(&text);
+}
+
 void rest_merge_insights(struct rest *rest)
 {
 	const Publisher__ListInsights *command =
@@ -83,17 +113,26 @@ void rest_merge_insights(struct rest *rest)
 	}
 	merged.items = items;
 	link = link_behind_insights(rest, "cursor", &merged);
-	rest_answer_message(rest, &merged.base, link);
+	answer_list(rest, &merged, link);
 	mem_free(link);
 	mem_free(items);
 }
 
 /* The elements of a list behind those of the pages before. */
-static void append_page(struct buf *pages, const ProtobufCMessage *list)
+static void append_page(struct rest *rest, const Publisher__InsightList *list)
 {
-	char *json = json_of_message(list);
-	size_t len = strlen(json);
+	struct buf *pages = &rest->pages;
+	char *json;
+	size_t len;
 
+	if (is_csv(rest)) {
+		if (pages->len == 0)
+			insights_csv_header(pages);
+		insights_csv_rows(list, pages);
+		return;
+	}
+	json = json_of_message(&list->base);
+	len = strlen(json);
 	if (pages->len == 0)
 		buf_append(pages, "[", 1);
 	else if (len > 2)
@@ -106,8 +145,12 @@ static void answer_pages(struct rest *rest, const Publisher__InsightList *last)
 {
 	char *link = link_behind_insights(rest, "after", last);
 
-	buf_append(&rest->pages, "]", 2); /* with its zero */
-	rest_answer(rest, rest->route->status, (const char *)rest->pages.data, link);
+	if (is_csv(rest)) {
+		answer_csv(rest, &rest->pages, link);
+	} else {
+		buf_append(&rest->pages, "]", 2); /* with its zero */
+		rest_answer(rest, rest->route->status, (const char *)rest->pages.data, link);
+	}
 	mem_free(link);
 }
 
@@ -119,7 +162,7 @@ void rest_take_page(struct rest *rest)
 	        (const Publisher__PublisherReply *)rest->replies[0];
 	const Publisher__InsightList *list = reply->insights;
 
-	append_page(&rest->pages, &list->base);
+	append_page(rest, list);
 	if (list->n_items == 0 || command->has_limit) {
 		rest->is_cut = command->has_limit && reply->more;
 		answer_pages(rest, list);

@@ -49,7 +49,7 @@ void rest_answer(struct rest *rest, int status, const char *json, const char *ex
 	if (status == 204)
 		no_content(rest->conn, extra);
 	else if (status == 200 && rest->path)
-		rest_answer_get(rest, json, extra);
+		rest_answer_get(rest, "application/json", json, extra);
 	else
 		json_respond(rest->conn, status, json, extra);
 	rest_hand_over(rest);

@@ -178,6 +178,14 @@ static bool set_before(struct history_job *job, const char *cursor)
 	return false;
 }
 
+static bool check_format(struct bus_call *call, const char *format)
+{
+	if (!format || strcmp(format, "json") == 0 || strcmp(format, "csv") == 0)
+		return true;
+	history_refuse(call, 400, "format: expected json or csv");
+	return false;
+}
+
 static bool check_limit(struct bus_call *call, uint32_t limit, uint32_t most)
 {
 	char why[64];
@@ -279,7 +287,7 @@ void history_session_insights(struct history *history, const struct asker *asker
 	uint64_t after;
 	enum err err;
 
-	if (!has_place(history, call) ||
+	if (!has_place(history, call) || !check_format(call, list->format) ||
 	    (list->has_limit && !check_limit(call, list->limit, UINT32_MAX)))
 		return;
 	job = history_job_new(history, asker, call);
@@ -308,7 +316,8 @@ void history_list_insights(struct history *history, const struct asker *asker,
 	struct session_name name;
 	enum err err = OK;
 
-	if (!has_place(history, call) || !check_limit(call, limit, HISTORY_LIMIT_MOST))
+	if (!has_place(history, call) || !check_format(call, list->format) ||
+	    !check_limit(call, limit, HISTORY_LIMIT_MOST))
 		return;
 	if (list->device_id)
 		of_device.device_id = list->device_id;

@@ -227,8 +227,7 @@ void history_frame_runs(struct history *history, const struct asker *asker, stru
 	};
 
 	if (err == OK) {
-		walk_start(&walk, history->store, &name,
-		           first_of(asked), UINT64_MAX);
+		walk_start(&walk, history->store, &name, first_of(asked), UINT64_MAX);
 		gather_runs(&walk, &runs);
 		err = walk_end(&walk, history);
 	}

@@ -155,11 +155,11 @@ run-unit: $(tests:%.c=$(B)/%)
 	@integration/run-unit $(sort $^)
 
 # TESTS chooses: TESTS="-k revoke -x"
-node := integration/node/node_modules/.package-lock.json
+node := $(patsubst %,integration/%/node_modules/.package-lock.json,node browser)
 integration: $(node)
 	@$(MAKE) --no-print-directory $(parallel) B=build/san SAN=1 all
 	@$(PYTHON) integration/run-integration $(TESTS)
-$(node): integration/node/package-lock.json
+integration/%/node_modules/.package-lock.json: integration/%/package-lock.json
 	@cd $(<D) && npm ci --no-audit --no-fund --ignore-scripts && touch node_modules/.package-lock.json
 
 # Each target for FUZZ_S seconds; then how much of the parsers was reached.
@@ -215,7 +215,8 @@ compile_commands.json: Makefile $(sources) $(proto_h)
 	  "$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(filter-out -Werror,$(CFLAGS)) -Wno-unknown-warning-option -c &" },|; 1s|^|[ |; $$s|,$$| ]|' >$@
 
 clean:
-	rm -rf build compile_commands.json integration/node/node_modules $(dashboard)/node_modules
+	rm -rf build compile_commands.json integration/node/node_modules integration/browser/node_modules \
+	  $(dashboard)/node_modules
 
 .PHONY: accuracy bench-dsp all deps install test-compose test-debian13 run demo test unit run-unit integration fuzz run-fuzz fuzz-smoke sim bench lint fmt clean
 .SECONDARY:

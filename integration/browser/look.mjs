@@ -82,6 +82,8 @@ export async function look(browser, world) {
     if (then) await then(page);
     await lookAt(page, name, folder, found);
   }
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.emulateMedia({ colorScheme: "light", reducedMotion: null });
   assert.deepEqual(found, []);
   return { pictures: (Object.keys(pages).length + 2) * looks.length };
 }

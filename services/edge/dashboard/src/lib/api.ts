@@ -77,6 +77,12 @@ export function nextOf(answer: Response) {
   return url.origin === location.origin ? url.pathname + url.search : null;
 }
 
+// On the way out of the page: sent even though nobody hears the answer.
+export function delOnLeaving(path: string) {
+  if (!me.value) return;
+  fetch(path, { method: "DELETE", headers: { "X-CSRF-Token": me.value.csrf }, keepalive: true }).catch(() => undefined);
+}
+
 async function json<T>(method: string, path: string, body?: unknown, abort?: AbortSignal) {
   const answer = await ask(method, path, body, abort);
   return (answer.status === 204 ? undefined : await answer.json()) as T;

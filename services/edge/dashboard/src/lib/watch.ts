@@ -1,7 +1,7 @@
 // The watch in the browser: it goes on while its person looks at other pages. The key that it
 // streams with is made for it, ends within the hour whatever happens, and is deleted when it stops.
 import { signal } from "@preact/signals";
-import { api, type ApiError } from "./api";
+import { api, delOnLeaving, type ApiError } from "./api";
 import { startWatch } from "./frame";
 import type { DeviceModel, Key } from "./types";
 import { asError } from "./use";
@@ -27,6 +27,10 @@ export function stopWatch() {
   was.stop();
   api.del(`/v1/keys/${was.keyId}`).catch(() => undefined); // it ends by itself
 }
+
+addEventListener("pagehide", () => {
+  if (running) delOnLeaving(`/v1/keys/${running.keyId}`);
+});
 
 function draw(wave: number, rate: number) {
   const { t, v } = watchTrace;

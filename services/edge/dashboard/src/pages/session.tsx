@@ -331,6 +331,7 @@ const causes: Record<string, string> = {
 };
 
 function slotName(model: DeviceModel | undefined, slot: unknown) {
+  if (slot === null || slot === undefined) return "any";
   const channel = model?.modality_channels[Number(slot)];
   return channel ? modalityName(channel.modality) : `slot ${slot}`;
 }
@@ -352,7 +353,7 @@ function Gaps({ session, model }: { session: Session; model?: DeviceModel }) {
             <thead>
               <tr>
                 <th>From</th>
-                <th class="num">Length</th>
+                <th class="num">Missing</th>
                 <th>Sensor</th>
                 <th>Cause</th>
               </tr>
@@ -362,11 +363,12 @@ function Gaps({ session, model }: { session: Session; model?: DeviceModel }) {
                 const from = timeOf(row.from_t ?? row.from ?? row.from_at ?? row.t0);
                 const to = timeOf(row.to_t ?? row.to ?? row.to_at ?? row.t1);
                 const cause = String(row.cause ?? "");
+                const ms = typeof row.missing_ms === "number" ? row.missing_ms : from !== null && to !== null ? to - from : null;
                 return (
                   <tr key={i}>
                     <td>{from === null ? "–" : clockTime(from)}</td>
-                    <td class="num">{from !== null && to !== null ? (to - from < 10000 ? `${((to - from) / 1000).toFixed(1)} s` : duration(to - from)) : "–"}</td>
-                    <td>{slotName(model, row.slot_id ?? row.slot)}</td>
+                    <td class="num">{ms === null ? "–" : ms < 10000 ? `${(ms / 1000).toFixed(1)} s` : duration(ms)}</td>
+                    <td>{row.modality ? modalityName(String(row.modality)) : slotName(model, row.slot_id ?? row.slot)}</td>
                     <td>{causes[cause] || cause}</td>
                   </tr>
                 );
@@ -407,7 +409,7 @@ function Clock({ session, model }: { session: Session; model?: DeviceModel }) {
             <tbody>
               {rows.map((row, i) => (
                 <tr key={i}>
-                  <td>{slotName(model, row.slot_id ?? row.slot)}</td>
+                  <td>{row.modality ? modalityName(String(row.modality)) : slotName(model, row.slot_id ?? row.slot)}</td>
                   <td class="num">{figure(row.measured_rate_hz ?? row.measured_hz, 2, "Hz")}</td>
                   <td class="num">{figure(row.offset_ms, 0, "ms")}</td>
                   <td class="num">{figure(row.drift_ppm, 0, "ppm")}</td>

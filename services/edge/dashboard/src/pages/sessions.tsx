@@ -101,7 +101,7 @@ export function SessionsTable({ filter, tools, title }: TableProps) {
                 <th>Device</th>
                 <th>Status</th>
                 <th>Started</th>
-                <th class="num">Lasted</th>
+                <th class="num wide-only">Lasted</th>
                 <th class="wide-only">Type</th>
                 <th class="wide-only">Session</th>
               </tr>
@@ -120,7 +120,7 @@ export function SessionsTable({ filter, tools, title }: TableProps) {
                   <td>
                     <Time at={session.started_at} />
                   </td>
-                  <td class="num">{brief(lengthOf(session, now.value))}</td>
+                  <td class="num wide-only">{brief(lengthOf(session, now.value))}</td>
                   <td class="wide-only">
                     <Link href={`/devices/types/${session.device_model_id}`}>{typeOf(session.device_model_id)}</Link>
                   </td>

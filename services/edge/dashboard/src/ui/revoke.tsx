@@ -8,6 +8,7 @@ import { Button, Dialog, Fault, Input, Time } from "./basic";
 import { Icon } from "./icon";
 
 export interface Impact {
+  edges: number; // on which a socket is open
   sockets: { ingest: number; subscribe: number };
   devices: string[];
   lastUsedAt: string | null;
@@ -24,7 +25,9 @@ export function readImpact(data: Record<string, unknown>): Impact {
   const sockets = (data.sockets || data.open_sockets || {}) as { ingest?: number; subscribe?: number };
   const devices = (data.devices || []) as (string | { device_id: string })[];
   const children = (data.children || []) as (string | { id: string; label?: string })[];
+  const edges = (data.edges || []) as { ingest?: number; subscribe?: number }[];
   return {
+    edges: edges.filter((one) => one.ingest || one.subscribe).length,
     sockets: { ingest: sockets.ingest || 0, subscribe: sockets.subscribe || 0 },
     devices: devices.map((one) => (typeof one === "string" ? one : one.device_id)),
     lastUsedAt: (data.last_used_at as string) || null,
@@ -48,7 +51,8 @@ function ImpactLines({ of }: { of: Impact }) {
         <span>
           {all ? (
             <>
-              Closes <strong>{plural(all, "open socket")}</strong>: {socketWords(of.sockets)}
+              Closes <strong>{plural(all, "open socket")}</strong>
+              {of.edges > 1 && ` on ${plural(of.edges, "edge")}`}: {socketWords(of.sockets)}
             </>
           ) : (
             "No socket is open with it now"

@@ -1,0 +1,317 @@
+"""Two accounts do what they like at the same time: nothing of one is ever seen by the other.
+
+A property test: operations by chance over REST and sockets, every answer looked through for what
+the other account has made. The seed is printed; RAEH_SEED=<n> does the same again. What the
+contract's document has and this test does not know by name is tried too: with an id of the other
+account, and with one that was never made; the answers must be the same.
+"""
+import asyncio
+import contextlib
+import json
+import os
+import random
+import re
+import uuid
+
+import httpx
+import pytest
+
+from client import closed, frames, ingest, is_open, make_model, receive, rest, subscribe
+from stack import free_port, until
+
+ADMIN = free_port()
+STACK = {"edges": 2, "publishers": 2, "args": ["--admin", f"127.0.0.1:{ADMIN}"]}
+STEPS = int(os.environ.get("RAEH_STEPS", 150))
+T0_MS = 1_760_000_000_000
+PPG = {"modality": "ppg_green", "sample_rate_hz": 100}
+
+
+class Account:
+    """One tenant, and everything by which what is its own can be known."""
+
+    def __init__(self, stack, rng, word):
+        self.stack, self.rng = stack, rng
+        self.word = f"{word}-{rng.getrandbits(64):016x}"  # in all of its names
+        self.key = stack.key(scopes="ingest,subscribe,read,write,keys")
+        self.http = rest(stack, self.key)
+        self.models, self.sessions, self.devices, self.insights = [], [], [], []
+        self.keys = [self.key.id]
+        self.cursors = []
+        self.heard = []
+        self.marks = {self.word, self.key.id, self.key.account, self.key.key}
+
+    def note(self, thing):
+        """Every id in an object is a mark."""
+        self.marks |= set(re.findall(r'"(?:id|session_id|device_model_id)":"([0-9a-f-]{36})"',
+                                     json.dumps(thing, separators=(",", ":"))))
+        return thing
+
+    def own(self, answer):
+        """The answer, after it was looked through for what is not its own."""
+        said = answer.text + str(answer.headers)
+        for mark in self.other.marks - self.marks:
+            assert mark not in said, f"{mark} of the other account: {answer.request.url} {said}"
+        return answer
+
+    def ask(self, method, path, **kwargs):
+        return self.own(self.http.request(method, path, **kwargs))
+
+    def name(self):
+        return f"{self.word} {self.rng.getrandbits(32):08x}"
+
+
+def same_but_for_its_id(answer):
+    body = answer.text
+    if answer.headers.get("content-type") == "application/problem+json":
+        body = {name: value for name, value in answer.json().items() if name != "request_id"}
+    varying = {"date", "ratelimit-remaining", "ratelimit-reset"}
+    headers = {name: value for name, value in answer.headers.items()
+               if name not in varying and not (name == "content-length" and answer.is_error)}
+    return answer.status_code, body, headers
+
+
+def as_unknown(account, method, path, theirs, never, **kwargs):
+    """An id of the other account answers as one that was never made."""
+    real = account.ask(method, path.replace("THEIRS", theirs), **kwargs)
+    unknown = account.ask(method, path.replace("THEIRS", never), **kwargs)
+    assert same_but_for_its_id(real) == same_but_for_its_id(unknown), (method, path)
+    assert theirs not in real.text
+    return real
+
+
+# ---- what accounts do ----
+
+async def makes_a_model(account):
+    body = {"name": account.name(), "description": account.word, "modality_channels": [PPG, PPG]}
+    headers = {"Idempotency-Key": "the same of both"} if account.rng.random() < 0.3 else {}
+    answer = account.ask("POST", "/v1/device-models", json=body, headers=headers)
+    assert answer.status_code in (201, 422), answer.text
+    if answer.status_code == 201:
+        account.models.append(account.note(answer.json()))
+
+
+async def changes_a_model(account):
+    model = account.rng.choice(account.models)
+    answer = account.ask("PUT", f"/v1/device-models/{model['id']}", json={"name": account.name()})
+    assert answer.status_code == 200
+    account.note(answer.json())
+
+
+async def takes_the_other_s_name(account):
+    """A name is taken within an account only."""
+    name = account.rng.choice(account.other.models)["name"]
+    answer = account.http.post("/v1/device-models", json={"name": name})
+    assert answer.status_code in (201, 409), answer.text  # 409: taken by itself before
+    if answer.status_code == 201:
+        made = answer.json()
+        assert account.http.delete(f"/v1/device-models/{made['id']}").status_code == 204
+
+
+async def streams(account):
+    device = account.name()
+    model = account.rng.choice(account.models)
+    async with ingest(account.stack, account.key, model, device) as socket:
+        session = account.note(await receive(socket))["session_id"]
+        for message in frames(12, t0_ms=T0_MS):
+            await socket.send(message)
+    account.marks.add(session)
+    account.sessions.append(session)
+    account.devices.append(device)
+
+
+async def mints_a_key(account):
+    answer = account.ask("POST", "/v1/keys", json={"label": account.name(),
+                                                   "external_id": account.word})
+    assert answer.status_code == 201
+    made = account.note(answer.json())
+    account.marks.add(made["key"])
+    account.keys.append(made["id"])
+
+
+async def lists(account):
+    path = account.rng.choice(["/v1/sessions?limit=1", "/v1/sessions", "/v1/insights",
+                               "/v1/insights?limit=3", "/v1/device-models?limit=1",
+                               "/v1/device-models", "/v1/keys"])
+    answer = account.ask("GET", path)
+    assert answer.status_code == 200
+    following = answer.links.get("next")
+    if following:
+        account.cursors.append(following["url"])
+        assert account.ask("GET", following["url"]).status_code == 200
+    if path.startswith("/v1/insights"):
+        account.insights += [row["id"] for row in account.note(answer.json())]
+
+
+async def follows_the_other_s_link(account):
+    if account.other.cursors:
+        answer = account.ask("GET", account.rng.choice(account.other.cursors))
+        assert answer.status_code in (200, 400)
+
+
+async def asks_for_the_other_s(account):
+    other, never = account.other, str(uuid.uuid4())
+    kind, ids = account.rng.choice([("device-models", [m["id"] for m in other.models]),
+                                    ("sessions", other.sessions), ("keys", other.keys)])
+    if not ids:
+        return
+    theirs = account.rng.choice(ids)
+    tail = {"device-models": ["", "/modalities"], "sessions": ["", "/insights"], "keys": [""]}
+    path = f"/v1/{kind}/THEIRS{account.rng.choice(tail[kind])}"
+    assert as_unknown(account, "GET", path, theirs, never).status_code == 404
+
+
+async def changes_the_other_s(account):
+    other, never = account.other, str(uuid.uuid4())
+    model, channel = account.rng.choice(other.models)["id"], {"modality": "ppg_ir",
+                                                              "sample_rate_hz": 10}
+    key = account.rng.choice(other.keys)
+    method, path, theirs, body = account.rng.choice([
+        ("PUT", "/v1/device-models/THEIRS", model, {"name": account.name()}),
+        ("POST", "/v1/device-models/THEIRS/modalities", model, channel),
+        ("DELETE", "/v1/device-models/THEIRS", model, None),
+        ("DELETE", "/v1/keys/THEIRS", key, None)])
+    assert as_unknown(account, method, path, theirs, never, json=body).status_code == 404
+
+
+async def filters_by_the_other_s(account):
+    other = account.other
+    if not other.sessions:
+        return
+    path, theirs, never = account.rng.choice([
+        ("/v1/insights?session_id=THEIRS", account.rng.choice(other.sessions), str(uuid.uuid4())),
+        ("/v1/insights?device_id=THEIRS", account.rng.choice(other.devices), "nobody's"),
+        ("/v1/sessions?device_id=THEIRS", account.rng.choice(other.devices), "nobody's")])
+    assert as_unknown(account, "GET", path, theirs, never).json() == []
+
+
+async def streams_as_the_other_s(account):
+    """Another account's device model is one that was never made."""
+    reasons = set()
+    for model in (account.rng.choice(account.other.models)["id"], str(uuid.uuid4())):
+        async with ingest(account.stack, account.key, {"id": model}, "x") as socket:
+            reasons.add(await closed(socket))
+    assert len(reasons) == 1 and reasons.pop()[0] == 4004
+
+
+async def hears_from_the_other_s_place(account):
+    """after= another account's insight, session_id= another's session: nothing of it comes."""
+    other = account.other
+    if not other.insights:
+        return
+    wanted = account.rng.choice([{"after": account.rng.choice(other.insights)}, {"since": "0"},
+                                 {"session_id": account.rng.choice(other.sessions)}])
+    async with subscribe(account.stack, account.key, **wanted) as socket:
+        with contextlib.suppress(asyncio.TimeoutError, Exception):
+            for _ in range(20):
+                account.heard.append(await receive(socket, 0.2))
+
+
+OPERATIONS = [makes_a_model, changes_a_model, takes_the_other_s_name, streams, mints_a_key, lists,
+              lists, follows_the_other_s_link, asks_for_the_other_s, asks_for_the_other_s,
+              changes_the_other_s, filters_by_the_other_s, streams_as_the_other_s,
+              hears_from_the_other_s_place]
+
+
+async def listen(account):
+    """What the account hears live, until it is cancelled."""
+    async with subscribe(account.stack, account.key) as socket:
+        while True:
+            account.heard.append(await receive(socket, 3600))
+
+
+def look_through_heard(account):
+    heard = json.dumps(account.heard, ensure_ascii=False)
+    for mark in account.other.marks - account.marks:
+        assert mark not in heard, f"{mark} was heard"
+    assert all(message["device_id"].startswith(account.word)
+               for message in account.heard if "device_id" in message)
+
+
+@pytest.fixture(scope="module")
+def accounts(stack):
+    seed = int(os.environ.get("RAEH_SEED", random.SystemRandom().getrandbits(32)))
+    print(f"RAEH_SEED={seed}")
+    rng = random.Random(seed)
+    a, b = Account(stack, rng, "alpha"), Account(stack, rng, "beta")
+    a.other, b.other = b, a
+    for account in (a, b):
+        model = make_model(stack, account.key, (PPG, PPG), account.name())
+        account.models.append(account.note(model))
+    yield a, b
+    a.http.close()
+    b.http.close()
+
+
+async def test_nothing_of_one_account_is_ever_seen_by_the_other(accounts):
+    a, b = accounts
+    listeners = [asyncio.create_task(listen(account)) for account in accounts]
+    for account in accounts:
+        await streams(account)
+    for _ in range(STEPS):
+        account = a.rng.choice(accounts)
+        await a.rng.choice(OPERATIONS)(account)
+    for account in accounts:
+        await streams(account)
+        for _ in range(200):  # its live insights are on their way
+            if any(account.devices[-1] == message.get("device_id") for message in account.heard):
+                break
+            await asyncio.sleep(0.1)
+    for task in listeners:
+        assert not task.done(), task
+        task.cancel()
+    await asyncio.gather(*listeners, return_exceptions=True)
+    for account in accounts:
+        assert len(account.heard) > 3
+        look_through_heard(account)
+        assert account.ask("GET", "/v1/device-models").status_code == 200  # its key still lives
+
+
+def test_every_operation_of_the_document_answers_for_another_s_id_as_for_none(stack, accounts):
+    a, b = accounts
+    with rest(stack) as nobody:
+        document = nobody.get("/openapi.json").json()
+    ids = {"device-models": a.models[0]["id"], "sessions": a.sessions[0], "keys": a.keys[-1],
+           "devices": a.devices[0]}
+    tried = 0
+    for path, item in document["paths"].items():
+        kind = path.split("/")[2] if path.startswith("/v1/") else None
+        if "{id}" not in path or kind not in ids:
+            continue
+        place = path.replace("{id}", "THEIRS").replace(
+            "{ch_id}", a.models[0]["modality_channels"][0]["id"])
+        for method, operation in item.items():
+            body = {"label": "x"} if "requestBody" in operation else None
+            if method == "delete" and kind == "keys":
+                place += "?cascade=true"
+            answer = as_unknown(b, method.upper(), place, ids[kind], str(uuid.uuid4()), json=body)
+            assert answer.status_code in (400, 404), (method, path, answer.text)
+            tried += 1
+    assert tried >= 12
+
+
+def test_no_list_has_a_filter_that_opens_another_account(stack, accounts):
+    a, b = accounts
+    theirs = {"session_id": a.sessions[0], "device_id": a.devices[0], "key_id": a.keys[-1],
+              "device_model_id": a.models[0]["id"], "external_id": a.word}
+    with rest(stack) as nobody:
+        document = nobody.get("/openapi.json").json()
+    for path, item in document["paths"].items():
+        operation = item.get("get")
+        if not operation or "{" in path or operation.get("security") in ([], [{"cookie": []}]):
+            continue
+        for parameter in operation.get("parameters", []):
+            name = parameter.get("name")
+            if name not in theirs:
+                continue
+            never = "never" if name in ("device_id", "external_id") else str(uuid.uuid4())
+            as_unknown(b, "GET", f"{path}?{name}=THEIRS", theirs[name], never)
+
+
+def test_the_metrics_and_the_log_name_no_account(stack, accounts):
+    text = until("the admin address answers", lambda: httpx.get(
+        f"http://127.0.0.1:{ADMIN}/metrics", trust_env=False, timeout=20).text)
+    assert "raeh_" in text
+    for account in accounts:
+        for mark in account.marks:
+            assert mark not in text, mark
+        assert account.key.key not in stack.log() and account.word not in stack.log()

@@ -2,13 +2,16 @@
 """How far the estimators are off, on recordings with a reference.
 
   integration/accuracy.py [--analyze "CMD"] [--data DIR]... [--plots DIR] [--calibration NAME=a,b,c]
+              [--align S]
 
 Runs CMD (default: build/bin/raeh analyze) over every NAME.csv of the folders (default:
 integration/recordings) that has a NAME_ref.csv, and prints Markdown tables: per set and
 task the coverage, mean absolute error, RMSE, bias and 95th percentile; the error of the
-most confident 100, 90, 75 and 50 %; the errors by sqi_class. --plots draws, for the
-bundled recordings alone: Bland-Altman and error against coverage per task, and a trace
-per recording.
+most confident 100, 90, 75 and 50 %; the errors by sqi_class; the error against coverage
+when answers are left out by confidence. --align S shifts each record's reference by what
+suits it best, at most S seconds either way: what is left when its clock is right. --plots
+draws, for the bundled recordings alone: Bland-Altman and error against coverage per task,
+and a trace per recording.
 
 An answer at t is compared with the reference at t + ref_lag_s (a display's delay, from
 NAME.json), linear between rows at most 2.6 s (rr, spo2: 3 s) apart. Coverage: the share of
@@ -123,8 +126,10 @@ def measure(arguments):
             meta = json.load(open(path[:-4] + ".json"))
             for kind, rows in read_reference(os.path.join(folder, file)).items():
                 if any(answer["type"] == kind for answer in answers):
-                    results.setdefault((kind, set_of(name)), {})[name] = compare(
-                        answers, rows, kind, lag_of(meta, kind))
+                    lag = lag_of(meta, kind)
+                    results.setdefault((kind, set_of(name)), {})[name] = min(
+                        (compare(answers, rows, kind, lag + shift) for shift in arguments.shifts),
+                        key=lambda found: mean(abs(row.error) for row in found[0]))
     return results
 
 
@@ -155,6 +160,21 @@ def print_tables(results):
                     kind, UNIT[kind], sqi, 100 * len(sizes) / len(every), mean(sizes),
                     sizes[int(0.95 * (len(sizes) - 1))],
                     "%.2f" % rank_correlation(every) if sqi == "all" else ""))
+
+
+def print_curves(results):
+    """What leaving out the least confident answers buys."""
+    shares = [s / 100 for s in (100, 90, 80, 70, 60, 50, 40, 30)]
+    print("\n| MAE of the most confident | " + " | ".join("%d %%" % (100 * s) for s in shares) + " |")
+    print("| --- |" + " --- |" * len(shares))
+    groups = collections.defaultdict(list)
+    for (kind, group), records in sorted(results.items()):
+        rows = [row for compared, _ in records.values() for row in compared]
+        groups[kind, group] += rows
+        groups[kind, "all"] += rows
+    for (kind, group), rows in sorted(groups.items()):
+        print("| %s, %s | " % (kind, group) +
+              " | ".join("%.2f" % of_most_confident(rows, s) for s in shares) + " |")
 
 
 def draw(results, folder):
@@ -205,11 +225,14 @@ def main():
     parser.add_argument("--data", action="append")
     parser.add_argument("--plots")
     parser.add_argument("--calibration", action="append", default=[], metavar="SET=a,b,c")
+    parser.add_argument("--align", type=int, default=0, metavar="S")
     arguments = parser.parse_args()
+    arguments.shifts = [s / 2 for s in range(-2 * arguments.align, 2 * arguments.align + 1)]
     arguments.calibrations = {word.split("=")[0]: [float(x) for x in word.split("=")[1].split(",")]
                               for word in arguments.calibration}
     results = measure(arguments)
     print_tables(results)
+    print_curves(results)
     if arguments.plots:
         if arguments.data and arguments.data != [BUNDLED]:
             sys.exit("--plots: only of " + BUNDLED)

@@ -8,7 +8,7 @@
 
 #define LAG_STEP 2    /* samples */
 #define LAG_MOST 4    /* samples: (CANCEL_LAGS - 1) / 2 steps */
-#define RIDGE    0.2f /* r: an axis with a fifth of the mean power is believed by half */
+#define RIDGE    0.1f /* r: an axis with a tenth of the mean power is believed by half */
 
 /* Column j of X: sample n is axis a at n - lag, 0 outside the window. */
 static void column(const struct cancel *cancel, size_t j, float *ret)

@@ -24,7 +24,7 @@
 #define PRIOR_REST   75.0f /* bpm, adults at rest */
 #define PRIOR_ACTIVE 60.0f /* bpm more in lasting hard work */
 #define PRIOR_SD     0.45f /* of log h: 48 – 118 bpm is within one at rest */
-#define HARD_WORK    0.5f  /* sway: walking is at 0.17, burpees 0.6, running 0.8 and more */
+#define HARD_WORK    0.4f  /* sway: walking is at 0.17, burpees 0.6, running 0.8 and more */
 #define ACTIVITY_S   10.0f /* the heart begins to follow exercise within seconds */
 #define MOVE_REST    2.0f  /* bpm a step */
 #define MOVE_ACTIVE  9.0f  /* bpm a step: the onset of exercise */
@@ -199,7 +199,8 @@ static float most_likely(const float *belief, float mode)
 struct heart_rate heart_update(struct heart *heart, const struct heart_window *window)
 {
 	float light[BINS], chance[HEART_RATES];
-	float level = motion_level(window->sway), work = fminf(1, window->sway / HARD_WORK), mode;
+	float level = motion_level(window->sway), mode;
+	float swing = fminf(1, window->sway / HARD_WORK), work = swing * swing; /* as energy */
 	struct heart_rate rate = { 0 };
 
 	heart->activity += HEART_STEP_S / ACTIVITY_S * (work - heart->activity);

@@ -500,7 +500,7 @@ Test(json, objects_in_objects_are_written_and_bytes_are_not)
 	assert_json(&receipt.base,
 	            "{\"revoked_at\":\"1970-01-01T00:00:00.000Z\","
 	            "\"sockets_closed\":{\"ingest\":3,\"subscribe\":0},\"edges_acked\":0,"
-	            "\"edges_total\":0,\"elapsed_ms\":0}");
+	            "\"edges_total\":0,\"elapsed_ms\":0,\"id\":null,\"children\":[],\"cascaded\":null}");
 	notice.number = UINT64_MAX;
 	notice.reason = (char *)"revoked";
 	assert_json(&notice.base,

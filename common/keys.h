@@ -18,6 +18,8 @@
  *                'r' key id             -            AuthEvent: its key_revoked
  *                's' key id             -            Receipt of its revoke
  *                'u' key id             -            last use, wall ms (8)
+ *                'c' key id+key id      -            nothing: the first has minted the second
+ *                'x' hash(16)+key id    -            nothing: has, or had, this external_id
  *                'n' notice number(8)   nil          Notice
  *                'e' slot(4)+inc(16)    nil          EdgeRow: may hold a lease
  *     router     'm' model id           -            DeviceModel

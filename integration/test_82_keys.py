@@ -107,8 +107,8 @@ async def test_a_deleted_key_is_dead_with_its_sockets_and_the_receipt_says_so(st
             await receive(socket)
         receipt = await asyncio.to_thread(http.delete, f"/v1/keys/{made.id}")
         assert receipt.status_code == 200
-        assert set(receipt.json()) == {"revoked_at", "sockets_closed", "edges_acked",
-                                       "edges_total", "elapsed_ms"}
+        assert {"revoked_at", "sockets_closed", "edges_acked", "edges_total",
+                "elapsed_ms"} <= set(receipt.json())
         assert receipt.json()["sockets_closed"] == {"ingest": 2, "subscribe": 1}
         assert receipt.json()["edges_acked"] == receipt.json()["edges_total"] == 2
         for socket in (one, two, ear):

@@ -124,3 +124,99 @@ def test_nobody_changes_what_he_has_not(stack, http, backend):
         assert answer.status_code == 400 and answer.json()["detail"].startswith(field), body
     with rest(stack, stack.key(scopes=ALL)) as other:
         assert other.patch(f"/v1/keys/{plain.id}", json={"label": "x"}).status_code == 404
+
+
+# ---- impact, cascade, bulk ----
+
+
+async def test_impact_tells_what_a_revoke_would_close(stack, http, backend):
+    model = make_model(stack, backend)
+    parent, _ = mint(http, scopes=["ingest", "subscribe", "keys"])
+    with rest(stack, parent) as own:
+        child, _ = mint(own, scopes=["ingest"])
+        dead, _ = mint(own, scopes=["ingest"])
+        assert own.delete(f"/v1/keys/{dead.id}").status_code == 200
+    async with ingest(stack, parent, model, "i-1") as one, subscribe(stack, parent) as two, \
+            ingest(stack, parent, model, "i-2") as three:
+        await open_all(one, two, three)
+        seen = await asyncio.to_thread(http.get, f"/v1/keys/{parent.id}/impact")
+        assert seen.status_code == 200, seen.text
+        impact = seen.json()
+        assert impact["id"] == parent.id and impact["edges_silent"] == 0
+        assert impact["sockets"] == {"ingest": 2, "subscribe": 1}
+        assert sorted(impact["devices"]) == ["i-1", "i-2"]
+        assert impact["children"] == [child.id]
+        assert sum(edge["ingest"] for edge in impact["edges"]) == 2 and len(impact["edges"]) == 2
+        assert stack.admin("key", "impact", parent.id)["sockets"] == impact["sockets"]
+    http.delete(f"/v1/keys/{parent.id}")
+    assert http.get(f"/v1/keys/{parent.id}/impact").status_code == 404
+    assert http.get(f"/v1/keys/{child.id}").status_code == 200
+
+
+def family(stack, http, deep=3):
+    """A key, the key it minted, the key that one minted …"""
+    keys = [mint(http, scopes=["read", "keys"])[0]]
+    for _ in range(deep - 1):
+        with rest(stack, keys[-1]) as own:
+            keys.append(mint(own, scopes=["read", "keys"])[0])
+    return keys
+
+
+def test_a_cascade_takes_all_that_descends_and_no_sibling(stack, http):
+    keys, sibling = family(stack, http), mint(http)[0]
+    alone = http.delete(f"/v1/keys/{keys[1].id}").json()
+    assert alone["children"] == [keys[2].id] and not alone["cascaded"]
+    assert http.get(f"/v1/keys/{keys[2].id}").status_code == 200
+    receipt = http.delete(f"/v1/keys/{keys[0].id}?cascade=true")
+    assert receipt.status_code == 200, receipt.text
+    assert receipt.json()["id"] == keys[0].id and receipt.json()["cascaded"] is True
+    assert set(receipt.json()["children"]) == {keys[1].id, keys[2].id}
+    for key in keys:
+        with rest(stack, key) as dead:
+            assert dead.get("/v1/keys").status_code == 401
+    assert http.get(f"/v1/keys/{sibling.id}").status_code == 200
+    again = http.delete(f"/v1/keys/{keys[0].id}?cascade=true")
+    assert again.json() == receipt.json()
+
+
+def test_a_key_may_end_itself_with_all_that_it_minted(stack, http):
+    keys = family(stack, http, 2)
+    with rest(stack, keys[0]) as own:
+        answer = own.delete(f"/v1/keys/{keys[0].id}?cascade=true")
+        assert answer.status_code == 200 and answer.json()["children"] == [keys[1].id]
+    with rest(stack, keys[1]) as dead:
+        assert dead.get("/v1/keys").status_code == 401
+
+
+def test_the_keys_of_one_user_are_listed_and_deleted_together(stack, http):
+    user = f"user {time.time_ns()}"
+    keys = [mint(http, external_id=user)[0] for _ in range(3)]
+    other, moved = mint(http, external_id=user + "x")[0], mint(http, external_id=user)[0]
+    patch(http, moved, external_id=user + "y")
+    listed = http.get("/v1/keys", params={"external_id": user}).json()
+    assert {row["id"] for row in listed} == {key.id for key in keys}
+    for query in ("", "?external_id=", "?label=x", "?external_id=a&external_id=b"):
+        assert http.delete("/v1/keys" + query).status_code == 400, query
+    answer = http.delete("/v1/keys", params={"external_id": user})
+    assert answer.status_code == 200, answer.text
+    assert {row["id"] for row in answer.json()} == {key.id for key in keys}
+    assert http.get("/v1/keys", params={"external_id": user}).json() == []
+    for key in (other, moved):
+        assert http.get(f"/v1/keys/{key.id}").status_code == 200
+    for key in keys:
+        with rest(stack, key) as dead:
+            assert dead.get("/v1/sessions").status_code == 401
+    assert http.delete("/v1/keys", params={"external_id": user}).json() == []
+
+
+def test_who_does_not_wait_is_told_when_it_is_durable(stack, http):
+    keys = family(stack, http, 2)
+    headers = {"Prefer": "respond-async"}
+    answer = http.delete(f"/v1/keys/{keys[0].id}", headers=headers)
+    assert answer.status_code in (200, 202), answer.text
+    assert answer.json()["id"] == keys[0].id and answer.json()["revoked_at"]
+    answer = http.delete(f"/v1/keys/{keys[1].id}?cascade=true", headers=headers)
+    assert answer.status_code in (200, 202), answer.text
+    for key in keys:
+        until("it is dead", lambda key=key: rest(stack, key).get("/v1/keys").status_code == 401, 20)
+    assert http.delete(f"/v1/keys/{keys[0].id}").status_code == 200

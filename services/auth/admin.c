@@ -3,6 +3,8 @@
  */
 #include "services/auth/change.h"
 #include "services/auth/commands.h"
+#include "services/auth/group.h"
+#include "services/auth/impact.h"
 
 #include "services/auth/revoke.h"
 #include "services/auth/user.h"
@@ -60,7 +62,7 @@ static void on_revoke_key(struct auth *auth, struct bus_call *call,
 {
 	const struct caller operator= { .is_operator = true, .scopes = SCOPES_ALL };
 
-	revoke_wanted(auth, call, &operator, NULL, request->revoke_key->id);
+	revoke_key_wanted(auth, call, &operator, NULL, request->revoke_key);
 }
 
 /* The key's id says whose it is. */
@@ -82,6 +84,12 @@ static void on_patch_key(struct auth *auth, struct bus_call *call,
 	core_refuse(auth, call, &why);
 }
 
+static void on_key_impact(struct auth *auth, struct bus_call *call,
+                          const Auth__AdminRequest *request)
+{
+	impact_wanted(auth, call, NULL, request->key_impact->id);
+}
+
 static void on_metrics(struct auth *auth, struct bus_call *call, const Auth__AdminRequest *request)
 {
 	(void)request;
@@ -96,6 +104,7 @@ static handler_fn *const handlers[] = {
 	[AUTH__ADMIN_REQUEST__COMMAND_REVOKE_KEY] = on_revoke_key,
 	[AUTH__ADMIN_REQUEST__COMMAND_METRICS] = on_metrics,
 	[AUTH__ADMIN_REQUEST__COMMAND_PATCH_KEY] = on_patch_key,
+	[AUTH__ADMIN_REQUEST__COMMAND_KEY_IMPACT] = on_key_impact,
 };
 
 void on_admin_call(void *self, struct bus_call *call, struct bytes bytes)

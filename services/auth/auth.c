@@ -5,6 +5,8 @@
 #include "services/auth/commands.h"
 #include "services/auth/deliver.h"
 #include "services/auth/edges.h"
+#include "services/auth/group.h"
+#include "services/auth/impact.h"
 #include "services/auth/revoke.h"
 #include "services/auth/user.h"
 #include "services/auth/verify.h"
@@ -136,7 +138,25 @@ static void on_revoke_key(struct auth *auth, struct bus_call *call,
 	struct caller caller;
 
 	if (may_manage_keys(auth, call, request, &caller))
-		revoke_wanted(auth, call, &caller, &caller.account, request->revoke_key->id);
+		revoke_key_wanted(auth, call, &caller, &caller.account, request->revoke_key);
+}
+
+static void on_revoke_keys(struct auth *auth, struct bus_call *call,
+                           const Auth__AuthRequest *request)
+{
+	struct caller caller;
+
+	if (may_manage_keys(auth, call, request, &caller))
+		revoke_keys_wanted(auth, call, &caller, request->revoke_keys);
+}
+
+static void on_key_impact(struct auth *auth, struct bus_call *call,
+                          const Auth__AuthRequest *request)
+{
+	struct caller caller;
+
+	if (may_manage_keys(auth, call, request, &caller))
+		impact_wanted(auth, call, &caller.account, request->key_impact->id);
 }
 
 /* Every command of the name auth, by its number in proto/auth.proto. */
@@ -155,6 +175,8 @@ static handler_fn *const handlers[] = {
 	[AUTH__AUTH_REQUEST__COMMAND_GET_ME] = on_get_me,
 	[AUTH__AUTH_REQUEST__COMMAND_SIGN_UP_STATE] = on_sign_up_state,
 	[AUTH__AUTH_REQUEST__COMMAND_PATCH_KEY] = on_patch_key,
+	[AUTH__AUTH_REQUEST__COMMAND_REVOKE_KEYS] = on_revoke_keys,
+	[AUTH__AUTH_REQUEST__COMMAND_KEY_IMPACT] = on_key_impact,
 };
 
 /* ---- commands that their client has named ---- */
@@ -354,6 +376,8 @@ void auth_free(struct auth *auth)
 	core_done(auth);
 	logins_stop(auth);
 	revokes_free(auth->revokes);
+	groups_done(auth);
+	impacts_done(auth);
 	ops_free(auth->ops);
 	once_free(auth->once);
 	usage_free(auth->usage);

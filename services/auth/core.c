@@ -71,7 +71,7 @@ enum err core_caller(struct auth *auth, const Raeh__Principal *principal, struct
 
 enum err core_caller_again(struct auth *auth, struct caller *caller)
 {
-	return caller->is_operator ? OK : load_caller(auth, caller);
+	return caller->is_operator || caller->vouched ? OK : load_caller(auth, caller);
 }
 
 bool caller_by(const struct caller *caller, struct uuid *ret)
@@ -361,6 +361,8 @@ void core_start(struct auth *auth)
 	TAILQ_INIT(&auth->parked);
 	TAILQ_INIT(&auth->deliveries);
 	TAILQ_INIT(&auth->lists);
+	TAILQ_INIT(&auth->groups);
+	TAILQ_INIT(&auth->impacts);
 }
 
 void core_done(struct auth *auth)

@@ -55,6 +55,8 @@ struct revokes;
 struct users;
 struct delivery;
 struct listing;
+struct group;
+struct impact;
 struct append;
 struct command;
 TAILQ_HEAD(commands, command);
@@ -62,6 +64,8 @@ TAILQ_HEAD(appends, append);
 TAILQ_HEAD(held_answers, held);
 TAILQ_HEAD(deliveries, delivery);
 TAILQ_HEAD(listings, listing);
+TAILQ_HEAD(groups, group);
+TAILQ_HEAD(impacts, impact);
 
 struct auth {
 	struct auth_deps deps;
@@ -84,6 +88,10 @@ struct auth {
 	struct deliveries deliveries;
 	struct listings lists;
 	size_t n_lists;
+	struct groups groups;
+	size_t n_groups;
+	struct impacts impacts;
+	size_t n_impacts;
 	struct revokes *revokes;
 	struct ops *ops;
 	struct once *once;
@@ -97,6 +105,7 @@ struct auth {
 /* Who asks, as the view knows the key now. */
 struct caller {
 	bool is_operator;         /* all rights; account is nil */
+	bool vouched;             /* it was allowed when it asked: what it began goes on */
 	bool is_user;             /* a dashboard login: key is its id */
 	struct uuid user;         /* when is_user */
 	struct uuid account, key; /* key is nil for the operator */

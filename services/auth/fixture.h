@@ -132,6 +132,12 @@ static void edge_hears(struct fake_edge *edge, const Edge__EdgeRequest *request,
 	Edge__EdgeReply reply = EDGE__EDGE_REPLY__INIT;
 	Auth__SocketsClosed sockets = AUTH__SOCKETS_CLOSED__INIT, *closed[NOTICES_A_MESSAGE];
 
+	if (request->command_case == EDGE__EDGE_REQUEST__COMMAND_SOCKETS_OF) {
+		sockets.ingest = edge->sockets;
+		reply.sockets = &sockets;
+		(void)wire_pack(ret_reply, &reply.base);
+		return;
+	}
 	edge->heard++;
 	cr_assert_eq(request->command_case, EDGE__EDGE_REQUEST__COMMAND_APPLY_NOTICES);
 	cr_assert_leq(notices->n_notices, NOTICES_A_MESSAGE);

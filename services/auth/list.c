@@ -18,6 +18,7 @@ struct listing {
 	struct bus_call *call;
 	struct uuid account;
 	struct store_scan *scan;
+	char *external_id; /* NULL: all */
 	size_t left, n, cap, bytes;
 	Events__KeyRow **row;
 	struct timer timer;
@@ -31,6 +32,7 @@ static void free_list(struct listing *list)
 	for (size_t i = 0; i < list->n; i++)
 		wire_free(&list->row[i]->base);
 	mem_free(list->row);
+	mem_free(list->external_id);
 	scan_close(list->scan);
 	mem_free(list);
 }
@@ -66,6 +68,11 @@ static bool add_row(struct listing *list, struct bytes value)
 
 	if (!row) {
 		log_error("row-malformed", "table=k");
+		return true;
+	}
+	if (list->external_id &&
+	    (!row->key->external_id || strcmp(row->key->external_id, list->external_id) != 0)) {
+		wire_free(&row->base);
 		return true;
 	}
 	show_last_use(list->auth, &list->account, row->key);
@@ -118,7 +125,10 @@ void list_wanted(struct auth *auth, struct bus_call *call, const struct uuid *ac
 	struct refusal why = refusal(400, "limit: expected 1 or more, got 0");
 	struct listing *list;
 
-	if (wanted->has_limit && wanted->limit == 0) {
+	if (wanted->external_id && !wanted->external_id[0])
+		why = refusal(400, "external_id: expected 1 to 128 bytes, got 0");
+	if ((wanted->has_limit && wanted->limit == 0) ||
+	    (wanted->external_id && !wanted->external_id[0])) {
 		core_refuse(auth, call, &why);
 		return;
 	}
@@ -131,6 +141,7 @@ void list_wanted(struct auth *auth, struct bus_call *call, const struct uuid *ac
 	list->auth = auth;
 	list->call = call;
 	list->account = *account;
+	list->external_id = wanted->external_id ? xstrdup(wanted->external_id) : NULL;
 	list->left = wanted->has_limit ? wanted->limit : SIZE_MAX;
 	list->scan = rows_scan_keys(auth->store, account);
 	TAILQ_INSERT_TAIL(&auth->lists, list, link);

@@ -212,6 +212,25 @@ bool revoke_is_under_way(const struct revokes *revokes, const struct uuid *key)
 	return revoke && revoke->stage == APPENDED;
 }
 
+bool revokes_has(const struct revokes *revokes, const struct uuid *key)
+{
+	return find(revokes, key) != NULL;
+}
+
+bool revoke_so_far(const struct revokes *revokes, const struct uuid *key, Auth__Receipt *ret)
+{
+	const struct revoke *revoke = find(revokes, key);
+
+	if (!revoke || revoke->stage < COMMITTED)
+		return false;
+	auth__receipt__init(ret);
+	ret->revoked_at = revoke->revoked_at;
+	ret->edges_acked = revoke->spread.acked;
+	ret->edges_total = revoke->spread.total;
+	ret->elapsed_ms = (uint32_t)(clock_boot_ms() - revoke->began_ms);
+	return true;
+}
+
 /* ---- asking ---- */
 
 static void join(struct revoke *revoke, struct bus_call *call)

@@ -20,6 +20,7 @@
 #define REVOKES_MOST    16384 /* under way; more are refused with 503 */
 #define REVOKE_CALLS    64    /* that wait for one receipt; an older one asks again */
 #define SETTLE_RETRY_MS 1000
+#define CHILDREN_LISTED 1000 /* of a key, in receipts and elsewhere */
 
 struct revokes *revokes_new(struct auth *auth);
 void revokes_free(struct revokes *revokes);
@@ -32,6 +33,11 @@ void revoke_wanted(struct auth *auth, struct bus_call *call, const struct caller
 /* The same for a dashboard login that lives. */
 void revoke_login(struct auth *auth, struct bus_call *call, const struct caller *caller,
                   const struct uuid *account, const struct uuid *login);
+/* A revoke of this key is under way, or is wanted. */
+bool revokes_has(const struct revokes *revokes, const struct uuid *key);
+/* It is durable and on its way to the edges: what the receipt says so far, no pointers. False: it
+ * is not durable yet, or settled. */
+bool revoke_so_far(const struct revokes *revokes, const struct uuid *key, Auth__Receipt *ret);
 /* Its revoke is appended and not committed: what it asks must wait. */
 bool revoke_is_under_way(const struct revokes *revokes, const struct uuid *key);
 

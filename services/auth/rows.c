@@ -4,6 +4,7 @@
 #include "services/auth/rows_internal.h"
 #include "services/auth/user_rows.h"
 
+#include <sodium.h>
 #include <string.h>
 
 static struct key own_key(char table)
@@ -107,6 +108,37 @@ static void apply_account(const Events__AccountRow *row, struct store_batch *vie
 	rows_put(view, rows_email_key(row->email), id_bytes(&id));
 }
 
+/* By the hash: an id of a customer may be longer than a key of the store. */
+static struct key external_key(const struct uuid *account, const char *external_id)
+{
+	uint8_t hash[16];
+	struct key key;
+
+	(void)crypto_generichash(hash, sizeof hash, (const uint8_t *)external_id,
+	                         strlen(external_id), NULL, 0);
+	key_start(&key, PARTITION_OWN, account, 'x');
+	key_add(&key, hash, sizeof hash);
+	return key;
+}
+
+static void put_indexes(const Auth__Key *key, const struct uuid *account, const struct uuid *id,
+                        struct store_batch *view)
+{
+	struct key place;
+	struct uuid parent;
+
+	if (key->external_id) {
+		place = external_key(account, key->external_id);
+		key_add_uuid(&place, id);
+		rows_put(view, place, BYTES("", 0));
+	}
+	if (key->minted_by && uuid_parse(key->minted_by, &parent)) {
+		place = rows_id_key('c', account, &parent);
+		key_add_uuid(&place, id);
+		rows_put(view, place, BYTES("", 0));
+	}
+}
+
 static void apply_minted(const Events__KeyRow *row, struct store_batch *view)
 {
 	struct uuid place[2] = { rows_id_of(row->account) };
@@ -116,6 +148,7 @@ static void apply_minted(const Events__KeyRow *row, struct store_batch *view)
 	rows_put(view, rows_digest_key(BYTES(row->digest.data, row->digest.len)),
 	         BYTES(place, sizeof place));
 	rows_put(view, rows_id_key('K', NULL, &place[1]), id_bytes(&place[0]));
+	put_indexes(row->key, &place[0], &place[1], view);
 }
 
 static void apply_revoked(const Events__KeyRevoked *revoked, struct bytes packed,
@@ -140,6 +173,7 @@ static void apply_changed(const Events__KeyChanged *changed, struct store_batch 
 
 	MUST(uuid_parse(changed->row->key->id, &id));
 	rows_put_message(view, rows_id_key('k', &account, &id), &changed->row->base);
+	put_indexes(changed->row->key, &account, &id, view);
 	if (changed->notice)
 		rows_put_message(view, notice_key(changed->notice->number), &changed->notice->base);
 }
@@ -322,6 +356,29 @@ struct store_scan *rows_scan_table(struct store *store, const struct uuid *accou
 struct store_scan *rows_scan_keys(struct store *store, const struct uuid *account)
 {
 	return rows_scan_table(store, account, 'k');
+}
+
+bool rows_next_id(struct store_scan *scan, struct uuid *ret)
+{
+	struct bytes key, value;
+
+	if (!scan_next(scan, &key, &value))
+		return false;
+	MUST(key.len > sizeof *ret);
+	memcpy(ret, (const uint8_t *)key.data + key.len - sizeof *ret, sizeof *ret);
+	return true;
+}
+
+struct store_scan *rows_scan_children(struct store *store, const struct uuid *account,
+                                      const struct uuid *id)
+{
+	return scan_prefix(store, rows_id_key('c', account, id), false);
+}
+
+struct store_scan *rows_scan_external(struct store *store, const struct uuid *account,
+                                      const char *external_id)
+{
+	return scan_prefix(store, external_key(account, external_id), false);
 }
 
 struct store_scan *rows_scan_own(struct store *store, char table)

@@ -43,6 +43,14 @@ void rows_trim_notices(struct store_batch *batch, uint64_t through);
 /* Living keys of an account, newest first. */
 struct store_scan *rows_scan_keys(struct store *store, const struct uuid *account);
 
+/* The next id of a scan of these two; false: there is none, or scan_err(). Keys that a key has
+ * minted, and keys that have or had an external_id: they may be dead, look. */
+bool rows_next_id(struct store_scan *scan, struct uuid *ret);
+struct store_scan *rows_scan_children(struct store *store, const struct uuid *account,
+                                      const struct uuid *id);
+struct store_scan *rows_scan_external(struct store *store, const struct uuid *account,
+                                      const char *external_id);
+
 /* All rows of a table of the installation, in order. */
 struct store_scan *rows_scan_own(struct store *store, char table);
 #define ROWS_NOTICES 'n'

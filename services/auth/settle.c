@@ -77,8 +77,29 @@ static void on_settled(void *self, enum err err)
 	revoke_free(revoke); /* who still waits asks again and gets the stored receipt */
 }
 
+/* The living keys that it had minted; it mints no more. */
+static size_t children_of(const struct revoke *revoke, char *ret[CHILDREN_LISTED])
+{
+	struct store *store = revoke->revokes->auth->store;
+	AUTO(scan_close)
+	struct store_scan *scan = rows_scan_children(store, &revoke->account, &revoke->key);
+	struct uuid id;
+	size_t n = 0;
+
+	while (n < CHILDREN_LISTED && rows_next_id(scan, &id)) {
+		AUTO(wire_free) ProtobufCMessage *row = NULL;
+
+		if (rows_key(store, &revoke->account, &id, (Events__KeyRow **)&row) != OK)
+			continue;
+		ret[n] = xcalloc(1, UUID_TEXT);
+		uuid_text(&id, ret[n++]);
+	}
+	return n;
+}
+
 static void settle(void *self)
 {
+	char *children[CHILDREN_LISTED], id[UUID_TEXT];
 	struct revoke *revoke = self;
 	int64_t elapsed_ms = clock_boot_ms() - revoke->began_ms;
 	Auth__SocketsClosed sockets = AUTH__SOCKETS_CLOSED__INIT;
@@ -96,12 +117,18 @@ static void settle(void *self)
 	receipt.elapsed_ms = (uint32_t)(elapsed_ms < 0            ? 0
 	                                : elapsed_ms > UINT32_MAX ? UINT32_MAX
 	                                                          : elapsed_ms);
+	uuid_text(&revoke->key, id);
+	receipt.id = id;
+	receipt.children = children;
+	receipt.n_children = children_of(revoke, children);
 	settled.account = wire_bytes_of(&revoke->account);
 	settled.key = wire_bytes_of(&revoke->key);
 	settled.receipt = &receipt;
 	event.event_case = EVENTS__AUTH_EVENT__EVENT_REVOKE_SETTLED;
 	event.revoke_settled = &settled;
 	core_append(revoke->revokes->auth, events, 1, on_settled, revoke);
+	for (size_t i = 0; i < receipt.n_children; i++)
+		mem_free(children[i]);
 }
 
 /* It has become true everywhere. */

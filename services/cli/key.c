@@ -108,15 +108,9 @@ int key_list_run(const struct command *self, int argc, char **argv)
 }
 
 /* The id of a key, the one word of the command; status < 0: go on. */
-static int read_id(const struct command *self, struct admin_place *place, int argc, char **argv,
-                   char **ret)
+static int read_id_with(const struct command *self, const struct config_item *items, int argc,
+                        char **argv, char **ret)
 {
-	/* clang-format off */
-	const struct config_item items[] = {
-		ADMIN_ITEMS(*place),
-		{ 0 },
-	};
-	/* clang-format on */
 	const char *id[1];
 	int n = 1, status = cli_options(self, items, NULL, argc, argv, id, &n);
 
@@ -131,18 +125,54 @@ static int read_id(const struct command *self, struct admin_place *place, int ar
 	return -1;
 }
 
+static int read_id(const struct command *self, struct admin_place *place, int argc, char **argv,
+                   char **ret)
+{
+	/* clang-format off */
+	const struct config_item items[] = {
+		ADMIN_ITEMS(*place),
+		{ 0 },
+	};
+	/* clang-format on */
+
+	return read_id_with(self, items, argc, argv, ret);
+}
+
 int key_revoke_run(const struct command *self, int argc, char **argv)
 {
 	struct admin_place place = { 0 };
 	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
 	Auth__RevokeKey revoke = AUTH__REVOKE_KEY__INIT;
-	int status = read_id(self, &place, argc, argv, &revoke.id);
+	bool cascade = false;
+	/* clang-format off */
+	const struct config_item items[] = {
+		{ "cascade", CONFIG_FLAG, &cascade, NULL, 0, 0, "the keys that it minted, too" },
+		ADMIN_ITEMS(place),
+		{ 0 },
+	};
+	/* clang-format on */
+	int status = read_id_with(self, items, argc, argv, &revoke.id);
 
 	if (status >= 0)
 		return status;
+	revoke.has_cascade = revoke.cascade = cascade;
 	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_REVOKE_KEY;
 	request.revoke_key = &revoke;
 	return ask_and_print(&place, &request, AUTH__AUTH_REPLY__RESULT_RECEIPT);
+}
+
+int key_impact_run(const struct command *self, int argc, char **argv)
+{
+	struct admin_place place = { 0 };
+	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
+	Auth__KeyImpact impact = AUTH__KEY_IMPACT__INIT;
+	int status = read_id(self, &place, argc, argv, &impact.id);
+
+	if (status >= 0)
+		return status;
+	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_KEY_IMPACT;
+	request.key_impact = &impact;
+	return ask_and_print(&place, &request, AUTH__AUTH_REPLY__RESULT_IMPACT);
 }
 
 static int set_disabled(const struct command *self, int argc, char **argv, bool disabled)

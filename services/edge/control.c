@@ -10,12 +10,15 @@
 
 #include <stdio.h>
 
+#define DEVICES_TOLD 256 /* of one key */
+
 struct question {
 	struct edge *edge;
 	const Edge__EdgeRequest *request;
 	Edge__EdgeReply *reply;
 	/* what the reply points at until it is packed */
 	Auth__SocketsClosed sockets;
+	const char **devices;
 	Auth__SocketsClosed *closed_items;
 	Auth__SocketsClosed **closed;
 	struct uuid *ids;
@@ -74,6 +77,10 @@ static void on_sockets_of(struct question *question)
 		return;
 	question->sockets = as_message(grants_count(question->edge->grants, &key));
 	question->reply->sockets = &question->sockets;
+	question->devices = xcalloc(DEVICES_TOLD, sizeof(char *));
+	question->reply->devices = (char **)question->devices;
+	question->reply->n_devices =
+	        ingest_devices(question->edge, &key, question->devices, DEVICES_TOLD);
 }
 
 static void on_open_sessions(struct question *question)
@@ -152,6 +159,7 @@ static void on_call(void *ctx, struct bus_call *call, struct bytes data)
 	bus_reply(call, wire_pack(&buf, &reply.base));
 	buf_free(&buf);
 	buf_free(&question.metrics);
+	mem_free(question.devices);
 	mem_free(question.closed_items);
 	mem_free(question.closed);
 	mem_free(question.sessions);

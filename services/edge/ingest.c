@@ -456,6 +456,25 @@ void ingest_superseded(struct edge *edge, const struct uuid *session)
 		socket_end(&ingest->socket, 4009, SUPERSEDED);
 }
 
+size_t ingest_devices(struct edge *edge, const struct uuid *key, const char **ret, size_t most)
+{
+	size_t n = 0;
+
+	LIST_EACH(link, &edge->sockets)
+	{
+		struct socket *socket = LIST_OWNER(link, struct socket, link);
+		const Raeh__Principal *principal = grant_principal(&socket->user);
+		struct uuid id;
+
+		if (n == most)
+			break;
+		if (socket->ops == &ingest_ops && ingest_of(socket)->open && principal &&
+		    wire_id(principal->key, &id) && uuid_equal(&id, key))
+			ret[n++] = ingest_of(socket)->device_id;
+	}
+	return n;
+}
+
 static void end_slots(struct ingest *ingest, const uint32_t *slots, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

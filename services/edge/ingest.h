@@ -17,6 +17,8 @@
 
 void ingest_open(struct edge *edge, struct conn *conn, const struct net_request *request);
 
+/* Devices that stream with this key, some perhaps twice: borrowed until the next turn. */
+size_t ingest_devices(struct edge *edge, const struct uuid *key, const char **ret, size_t most);
 /* A newer connection of the device took over (router's word). Unknown: nothing. */
 void ingest_superseded(struct edge *edge, const struct uuid *session);
 

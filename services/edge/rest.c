@@ -209,6 +209,8 @@ static void read_command(struct rest *rest, const struct net_request *request,
 	                                         : json_from_query(request->query, command, why);
 	if (err != OK)
 		note_fault(rest, 400, why);
+	if (request->prefer && strcasestr(request->prefer, "respond-async"))
+		rest_set_flag(command, "respond_async");
 }
 
 /* A POST with an Idempotency-Key is named by it and its path. */

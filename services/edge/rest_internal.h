@@ -51,6 +51,8 @@ void *rest_member(ProtobufCMessage *message, const char *name);
 void rest_set_bytes(ProtobufCMessage *message, const char *name, struct bytes value);
 /* Sets `once`, copied; nothing when the service knows no such thing. */
 void rest_set_once(ProtobufCMessage *message, struct bytes name, struct bytes body);
+/* Sets an optional bool; nothing when there is none of that name. */
+void rest_set_flag(ProtobufCMessage *message, const char *name);
 /* A new member of the message's oneof, chosen. */
 ProtobufCMessage *rest_choose(ProtobufCMessage *message, const char *name);
 /* The oneof member when it is the chosen one, else NULL. */

@@ -66,6 +66,19 @@ void rest_set_once(ProtobufCMessage *message, struct bytes name, struct bytes bo
 	(*place)->body = (ProtobufCBinaryData){ body.len, xmemdup(body.data, body.len) };
 }
 
+void rest_set_flag(ProtobufCMessage *message, const char *name)
+{
+	const ProtobufCFieldDescriptor *field =
+	        protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
+	uint8_t *base = (uint8_t *)message;
+
+	if (!field)
+		return;
+	MUST(field->type == PROTOBUF_C_TYPE_BOOL && field->label == PROTOBUF_C_LABEL_OPTIONAL);
+	*(protobuf_c_boolean *)(base + field->offset) = 1;
+	*(protobuf_c_boolean *)(base + field->quantifier_offset) = 1;
+}
+
 ProtobufCMessage *rest_choose(ProtobufCMessage *message, const char *name)
 {
 	const ProtobufCFieldDescriptor *field =

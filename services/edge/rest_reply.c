@@ -55,11 +55,20 @@ void rest_answer(struct rest *rest, int status, const char *json, const char *ex
 	rest_hand_over(rest);
 }
 
+/* The service has accepted it and is not done: only where the client asked for that. */
+static bool is_pending(const struct rest *rest)
+{
+	const protobuf_c_boolean *pending =
+	        rest->n_replies > 0 ? rest_member(rest->replies[0], "pending") : NULL;
+
+	return pending && *pending;
+}
+
 void rest_answer_message(struct rest *rest, const ProtobufCMessage *result, const char *extra)
 {
 	char *json = json_of_message(result);
 
-	rest_answer(rest, rest->route->status, json, extra);
+	rest_answer(rest, is_pending(rest) ? 202 : rest->route->status, json, extra);
 	sodium_memzero(json, strlen(json)); /* a new key is told once */
 	mem_free(json);
 }

@@ -65,6 +65,13 @@ const struct rest_route rest_routes[] = {
 	{ "GET", "/v1/keys/{id}",
 	  SCOPE_KEYS, REST_AUTH, "get_key", "key", 200,
 	  "Get an API key, without the key itself." },
+	{ "GET", "/v1/keys/{id}/impact",
+	  SCOPE_KEYS, REST_AUTH, "key_impact", "impact", 200,
+	  "Tell what a revoke of the API key would close." },
+	{ "DELETE", "/v1/keys",
+	  SCOPE_KEYS, REST_AUTH, "revoke_keys", "receipts", 200,
+	  "Revoke every API key that the one filter finds; answers with the receipts.",
+	  .deadline_ms = REST_REVOKE_MS },
 	{ "PATCH", "/v1/keys/{id}",
 	  SCOPE_KEYS, REST_AUTH, "patch_key", "key", 200,
 	  "Change an API key: what is given replaces, null unsets. What it may no longer do, it can "

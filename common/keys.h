@@ -35,6 +35,7 @@
  *                's' session id         -            StoredSession: the counters
  *                'f' session id+n(8)    -            one item: a frame as it came
  *                'c' session id         -            analysis checkpoint
+ *                'g' session id         -            StoredLedger: its gaps, when there are any
  *                'x' session id+number(8)-           type(1)+ts(8)+Insight, oldest first
  *                't' session id+type(1)+t(8) -       nothing: this (session, type, t) is out
  *     of the     'i' type(1)+insight id -            partition(2)+session(16)+device tag(8)

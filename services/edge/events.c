@@ -90,7 +90,7 @@ static int status_of(const struct socket *socket, int code, bool now)
 {
 	if (code == 4001)
 		return socket->admitted && !now ? 403 : 401; /* a scope; the key itself */
-	return code == 4004 ? 400 : 503;
+	return code == 4004 ? 400 : code == 4029 ? 429 : 503;
 }
 
 static void say_goodbye(struct events *events, int code, const char *reason)

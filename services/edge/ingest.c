@@ -346,8 +346,20 @@ static void on_open_timeout(void *ctx)
 
 /* ---- frames ---- */
 
-static void refuse_frame(struct ingest *ingest, int code, const char *why)
+/* The ledger of the session hears of it: as much as the frame says of itself. */
+static void refuse_frame(struct ingest *ingest, struct bytes message, int code, const char *why)
 {
+	Publisher__Refused refused = PUBLISHER__REFUSED__INIT;
+	struct frame frame;
+
+	refused.rate_limited = code == 4029;
+	if (frame_parse(message, &frame)) {
+		refused.has_slot_id = refused.has_t0 = refused.has_samples = true;
+		refused.slot_id = frame.slot_id;
+		refused.t0 = frame.t0_epoch_ms;
+		refused.samples = frame.sample_count;
+	}
+	stream_refuse(ingest->stream, &refused);
 	ingest->socket.edge->metrics.frames_refused_total++;
 	socket_end(&ingest->socket, code, why);
 }
@@ -368,7 +380,8 @@ static void message(struct socket *socket, bool binary, struct bytes message)
 	int code;
 
 	if (!binary) {
-		refuse_frame(ingest, 1003, "text message: frames are binary messages");
+		edge->metrics.frames_refused_total++;
+		socket_end(socket, 1003, "text message: frames are binary messages");
 		return;
 	}
 	MUST(ingest->open); /* reading is stopped before */
@@ -376,16 +389,16 @@ static void message(struct socket *socket, bool binary, struct bytes message)
 
 	code = frame_refusal(message, slots, n_slots, why);
 	if (code != 0) {
-		refuse_frame(ingest, code, why);
+		refuse_frame(ingest, message, code, why);
 		return;
 	}
 	if (slot_ended(ingest, *(const uint8_t *)message.data)) {
-		refuse_frame(ingest, 4004, "slot_id: this modality channel was removed");
+		refuse_frame(ingest, message, 4004, "slot_id: this modality channel was removed");
 		return;
 	}
 	over = limit_take_frame(socket->limit, message.len, now_ms);
 	if (over) {
-		refuse_frame(ingest, 4029, over);
+		refuse_frame(ingest, message, 4029, over);
 		return;
 	}
 	ingest->active_ms = now_ms;

@@ -34,6 +34,8 @@ struct stream {
 	size_t held_bytes, unsent_bytes;
 	Publisher__Opening *opening; /* until it is acknowledged */
 	Publisher__Closing *closing; /* the last item, numbered next - 1 */
+	bool has_refused_frame;
+	Publisher__Refused refused_frame; /* for the closing */
 	struct stream_events events;
 	void *ctx;
 	bool refused;
@@ -521,6 +523,12 @@ void stream_add(struct stream *stream, struct bytes frame)
 	mark_dirty(stream);
 }
 
+void stream_refuse(struct stream *stream, const Publisher__Refused *refused)
+{
+	stream->has_refused_frame = true;
+	stream->refused_frame = *refused;
+}
+
 void stream_close(struct stream *stream, int code, const char *reason, int64_t ended_at)
 {
 	Publisher__Closing closing = PUBLISHER__CLOSING__INIT;
@@ -528,6 +536,7 @@ void stream_close(struct stream *stream, int code, const char *reason, int64_t e
 	closing.close_code = (uint32_t)code;
 	closing.close_reason = (char *)reason;
 	closing.ended_at = ended_at;
+	closing.refused = stream->has_refused_frame ? &stream->refused_frame : NULL;
 	stream->closing = (Publisher__Closing *)wire_copy(&closing.base);
 	stream->next++;
 	stream->ctx = NULL;

@@ -67,6 +67,8 @@ struct stream *stream_new(struct uplinks *uplinks, const struct uuid *account,
 void stream_add(struct stream *stream, struct bytes frame);
 /* Over its own bound or the common one: on_room follows when it is not. */
 bool stream_full(struct stream *stream);
+/* Goes with the closing: the frame for which the socket is about to be closed. */
+void stream_refuse(struct stream *stream, const Publisher__Refused *refused);
 /* The last item. The owner is told nothing more. */
 void stream_close(struct stream *stream, int code, const char *reason, int64_t ended_at);
 

@@ -1,6 +1,7 @@
 #include "services/publisher/history.h"
 
 #include "common/wire.h"
+#include "services/publisher/gaps.h"
 #include "services/publisher/history_job.h"
 #include "services/publisher/publisher_reply.h"
 
@@ -256,14 +257,17 @@ static void answer_detail(struct history *history, struct bus_call *call,
 	turns_answer_read(history->turns, call, &packed);
 }
 
-void history_get_session(struct history *history, const struct asker *asker, struct bus_call *call,
-                         const Publisher__GetSession *get)
+/* Answers with what show() makes of the session, from memory or as the store has it. */
+static void show_session(struct history *history, const struct asker *asker, struct bus_call *call,
+                         const char *id,
+                         void (*show)(struct history *history, struct bus_call *call,
+                                      const struct session *session))
 {
 	AUTO(session_free) struct session *loaded = NULL;
 	const struct session *session = NULL;
 	struct session_name name;
 	uint64_t replayed = 0;
-	enum err err = parse_name(history, asker, get->id, &name);
+	enum err err = parse_name(history, asker, id, &name);
 
 	if (err == OK)
 		session = session_table_peek(history->table, &name);
@@ -276,7 +280,28 @@ void history_get_session(struct history *history, const struct asker *asker, str
 	else if (err != OK || !may_see(asker, session->opening))
 		history_refuse(call, 404, HISTORY_NO_SESSION);
 	else
-		answer_detail(history, call, session);
+		show(history, call, session);
+}
+
+void history_get_session(struct history *history, const struct asker *asker, struct bus_call *call,
+                         const Publisher__GetSession *get)
+{
+	show_session(history, asker, call, get->id, answer_detail);
+}
+
+static void answer_gaps(struct history *history, struct bus_call *call,
+                        const struct session *session)
+{
+	struct buf packed = { 0 };
+
+	gaps_pack(session, &packed);
+	turns_answer_read(history->turns, call, &packed);
+}
+
+void history_get_gaps(struct history *history, const struct asker *asker, struct bus_call *call,
+                      const Publisher__GetGaps *get)
+{
+	show_session(history, asker, call, get->id, answer_gaps);
 }
 
 void history_session_insights(struct history *history, const struct asker *asker,

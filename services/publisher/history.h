@@ -56,6 +56,8 @@ void history_done(struct history *history);
 /* Each answers its call, now or later. */
 void history_get_session(struct history *history, const struct asker *asker, struct bus_call *call,
                          const Publisher__GetSession *get);
+void history_get_gaps(struct history *history, const struct asker *asker, struct bus_call *call,
+                      const Publisher__GetGaps *get);
 void history_session_insights(struct history *history, const struct asker *asker,
                               struct bus_call *call, const Publisher__SessionInsights *list);
 void history_list_insights(struct history *history, const struct asker *asker,

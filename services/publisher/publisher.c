@@ -174,6 +174,15 @@ static void on_get_session(struct publisher *publisher, struct bus_call *call,
 		history_get_session(&publisher->history, &asker, call, request->get_session);
 }
 
+static void on_get_gaps(struct publisher *publisher, struct bus_call *call,
+                        const Publisher__PublisherRequest *request)
+{
+	struct asker asker;
+
+	if (asker_of(publisher, call, request, &asker))
+		history_get_gaps(&publisher->history, &asker, call, request->get_gaps);
+}
+
 static void on_session_insights(struct publisher *publisher, struct bus_call *call,
                                 const Publisher__PublisherRequest *request)
 {
@@ -225,6 +234,7 @@ static void (*const handlers[])(struct publisher *, struct bus_call *,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_REPLAY_INSIGHTS] = on_replay_insights,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_FRAME_RUNS] = on_frame_runs,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_READ_FRAMES] = on_read_frames,
+	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_GET_GAPS] = on_get_gaps,
 };
 
 static void on_call(void *self, struct bus_call *call, struct bytes bytes)

@@ -32,6 +32,7 @@ void session_free(struct session *session)
 		wire_free(&session->opening->base);
 	analysis_free(session->analysis);
 	recent_free(session->recent);
+	ledger_done(&session->ledger);
 	mem_free(session);
 }
 
@@ -143,16 +144,33 @@ void session_open(struct session *session, struct store_batch *batch,
 
 /* ---- frames ---- */
 
-void session_analyse(struct session *session, struct bytes message)
+bool session_analyse(struct session *session, struct bytes message)
 {
+	struct analysis_placed placed;
 	struct frame frame;
 	char why[124];
 
 	if (!session->analysis || !frame_parse(message, &frame) ||
 	    frame_refusal(message, session->opening->slots, session->opening->n_slots, why) != 0)
+		return session->closed;
+	placed = analysis_push(session->analysis, session->slot_index[frame.slot_id],
+	                       frame.t0_epoch_ms, frame.payload.data, frame.sample_count);
+	return placed.late > 0;
+}
+
+void session_note(struct session *session, struct bytes message, bool late)
+{
+	struct frame frame;
+	char why[124];
+	unsigned slot;
+
+	session->late += late;
+	if (!session->opening || !frame_parse(message, &frame) ||
+	    frame_refusal(message, session->opening->slots, session->opening->n_slots, why) != 0)
 		return;
-	(void)analysis_push(session->analysis, session->slot_index[frame.slot_id],
-	                    frame.t0_epoch_ms, frame.payload.data, frame.sample_count);
+	slot = session->slot_index[frame.slot_id];
+	ledger_note(&session->ledger, slot, session->opening->slots[slot]->sample_rate_hz,
+	            frame.t0_epoch_ms, frame.sample_count, late);
 }
 
 /* The newest t0 of the frame's slot, or NULL when it has none. */
@@ -284,6 +302,7 @@ enum session_frame session_take_frame(struct session *session, struct store *sto
 
 	if (is_duplicate(session, store, pendings, frame)) {
 		session->next++;
+		session->duplicates++;
 		session->must_save = true;
 		return SESSION_DUPLICATE;
 	}
@@ -295,7 +314,7 @@ enum session_frame session_take_frame(struct session *session, struct store *sto
 	add_pending(pendings, session, frame);
 	session_count(session, session->next, frame);
 	session->must_save = session->unsaved >= SESSION_UNSAVED_MAX;
-	session_analyse(session, frame);
+	session_note(session, frame, session_analyse(session, frame));
 	return SESSION_STORED;
 }
 
@@ -313,6 +332,9 @@ void session_set_closing(struct session *session, const Publisher__Closing *clos
 	session->fenced = fenced;
 	session->close_code = closing->close_code;
 	session->ended_at = closing->ended_at;
+	session->has_refused = closing->refused != NULL;
+	if (closing->refused)
+		session->refused = *closing->refused; /* flat */
 	memcpy(session->close_reason, closing->close_reason, len);
 	session->close_reason[len] = '\0';
 }
@@ -320,6 +342,7 @@ void session_set_closing(struct session *session, const Publisher__Closing *clos
 void session_close(struct session *session, const Publisher__Closing *closing, bool fenced)
 {
 	session->must_save = true;
+	session->whole = session->whole || !fenced;
 	if (session->closed)
 		return;
 	session_set_closing(session, closing, fenced);

@@ -31,6 +31,7 @@
 #include "events.pb-c.h"
 #include "publisher.pb-c.h"
 #include "services/publisher/analysis.h"
+#include "services/publisher/ledger.h"
 #include "services/publisher/session_recent.h"
 
 #define SESSION_UNSAVED_MAX   1000
@@ -50,11 +51,16 @@ struct session {
 	Events__StoredOpening *opening; /* NULL: fenced before it came */
 	uint8_t slot_index[256];        /* in opening->slots by slot_id; SESSION_NO_SLOT */
 	uint64_t next, frames, bytes;   /* items taken; frames stored */
-	uint64_t written_next;          /* `next` as the store has it */
+	uint64_t duplicates, late; /* frames not stored; of those stored, not analysed in time */
+	struct ledger ledger;
+	uint64_t written_next; /* `next` as the store has it */
 	int64_t last_t_ms[INSIGHT_TYPES];
 	uint64_t last_number[INSIGHT_TYPES]; /* 0: none yet */
 	int64_t newest_t0_ms[ANALYSIS_MAX_SLOTS];
 	bool closed, fenced;
+	bool whole; /* its own closing item was taken: its edge holds no more of it */
+	bool has_refused;
+	Publisher__Refused refused; /* with its closing */
 	uint32_t close_code;
 	int64_t ended_at;
 	char close_reason[SESSION_REASON_BYTES + 1];

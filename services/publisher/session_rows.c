@@ -59,6 +59,37 @@ void session_end_analysis(struct session *session, struct store_batch *batch)
 	batch_delete(batch, key_bytes(&key));
 }
 
+static void save_ledger(struct session *session, struct store_batch *batch)
+{
+	const struct ledger *ledger = &session->ledger;
+	Events__StoredLedger stored = EVENTS__STORED_LEDGER__INIT;
+	Events__StoredGap *gaps = xcalloc(ledger->n, sizeof *gaps);
+	Events__StoredGap **places = xcalloc(ledger->n, sizeof *places);
+	struct buf row = { 0 };
+	struct key key;
+
+	for (size_t i = 0; i < ledger->n; i++) {
+		const struct gap *gap = &ledger->gap[i];
+
+		events__stored_gap__init(&gaps[i]);
+		gaps[i].slot = gap->slot;
+		gaps[i].cause = gap->cause;
+		gaps[i].from_ms = gap->from_ms;
+		gaps[i].to_ms = gap->to_ms;
+		gaps[i].missing_ms = gap->missing_ms;
+		gaps[i].frames = gap->frames;
+		gaps[i].intervals = gap->intervals;
+		places[i] = &gaps[i];
+	}
+	stored.n_gaps = ledger->n;
+	stored.gaps = places;
+	session_key(&key, &session->name, 'g');
+	batch_put(batch, key_bytes(&key), wire_pack(&row, &stored.base));
+	buf_free(&row);
+	mem_free(places);
+	mem_free(gaps);
+}
+
 void session_save(struct session *session, struct store_batch *batch)
 {
 	Events__StoredSession stored = EVENTS__STORED_SESSION__INIT;
@@ -75,12 +106,23 @@ void session_save(struct session *session, struct store_batch *batch)
 	stored.n_newest_t0_ms = session->opening ? session->opening->n_slots : 0;
 	stored.newest_t0_ms = session->newest_t0_ms;
 	stored.has_fenced = stored.fenced = session->fenced;
+	stored.has_duplicates = stored.has_late = true;
+	stored.duplicates = session->duplicates;
+	stored.late = session->late;
+	stored.has_whole = stored.whole = session->whole;
+	stored.n_first_t_ms = stored.n_end_t_ms = stored.n_newest_t0_ms;
+	stored.first_t_ms = session->ledger.first_ms;
+	stored.end_t_ms = session->ledger.end_ms;
 	if (session->closed) {
 		closing.close_code = session->close_code;
 		closing.close_reason = session->close_reason;
 		closing.ended_at = session->ended_at;
+		closing.refused = session->has_refused ? &session->refused : NULL;
 		stored.closing = &closing;
 	}
+	if (session->ledger.changed)
+		save_ledger(session, batch);
+	session->ledger.changed = false;
 	session_key(&key, &session->name, 's');
 	batch_put(batch, key_bytes(&key), wire_pack(&row, &stored.base));
 	buf_free(&row);
@@ -130,8 +172,38 @@ static void set_counters(struct session *session, const Events__StoredSession *s
 		session->last_number[i] = stored->last_number[i];
 	for (size_t i = 0; i < ANALYSIS_MAX_SLOTS && i < stored->n_newest_t0_ms; i++)
 		session->newest_t0_ms[i] = stored->newest_t0_ms[i];
+	session->duplicates = stored->duplicates;
+	session->late = stored->late;
+	for (size_t i = 0; i < ANALYSIS_MAX_SLOTS && i < stored->n_end_t_ms; i++) {
+		session->ledger.first_ms[i] = stored->first_t_ms[i];
+		session->ledger.end_ms[i] = stored->end_t_ms[i];
+		session->ledger.began[i] = stored->end_t_ms[i] != 0;
+	}
 	if (stored->closing)
 		session_set_closing(session, stored->closing, stored->fenced);
+	session->whole = stored->has_whole ? stored->whole : session->closed && !session->fenced;
+}
+
+static enum err load_ledger(struct session *session, struct store *store)
+{
+	AUTO(wire_free) ProtobufCMessage *message = NULL;
+	const Events__StoredLedger *stored;
+	enum err err =
+	        load_row(store, &session->name, 'g', &events__stored_ledger__descriptor, &message);
+
+	if (err != OK)
+		return err == ERR_NOT_FOUND ? OK : err;
+	stored = (const Events__StoredLedger *)message;
+	for (size_t i = 0; i < stored->n_gaps; i++)
+		ledger_restore(&session->ledger,
+		               &(struct gap){ .slot = (uint8_t)stored->gaps[i]->slot,
+		                              .cause = (uint8_t)stored->gaps[i]->cause,
+		                              .from_ms = stored->gaps[i]->from_ms,
+		                              .to_ms = stored->gaps[i]->to_ms,
+		                              .missing_ms = stored->gaps[i]->missing_ms,
+		                              .frames = stored->gaps[i]->frames,
+		                              .intervals = stored->gaps[i]->intervals });
+	return OK;
 }
 
 /* The analysis as the checkpoint has it; *ret_from is the first item that it has not seen. */
@@ -173,13 +245,16 @@ static enum err load_frames(struct session *session, struct store *store, uint64
 	scan = scan_open(store, key_bytes(&from), key_bytes(&to), false);
 	while (scan_next(scan, &row, &frame)) {
 		uint64_t number = key_read_u64((const uint8_t *)row.data + row.len - 8);
+		bool late = session->closed;
 
 		if (number >= saved)
 			session_count(session, number, frame);
 		if (session->analysis && number >= analysed_from) {
-			session_analyse(session, frame);
+			late = session_analyse(session, frame);
 			(*replayed)++;
 		}
+		if (number >= saved)
+			session_note(session, frame, late);
 	}
 	err = scan_err(scan);
 	scan_close(scan);
@@ -198,6 +273,9 @@ static enum err load_into(struct session *session, struct store *store, bool ana
 		return err;
 	if (opening)
 		session_set_opening(session, opening);
+	err = load_ledger(session, store);
+	if (err != OK)
+		return err;
 	if (analyse && opening && !session->closed) {
 		err = load_analysis(session, store, &from);
 		if (err != OK)

@@ -9,10 +9,13 @@
 /* Keeps the opening and makes what follows from it. */
 void session_set_opening(struct session *session, Events__StoredOpening *opening);
 void session_start_analysis(struct session *session);
-/* Into the analysis, if there is one and the frame is what its slot says. */
-void session_analyse(struct session *session, struct bytes frame);
+/* Into the analysis, if there is one and the frame is what its slot says. True: it is late, no
+ * insight will have seen it. */
+bool session_analyse(struct session *session, struct bytes frame);
 /* Counts a stored frame. */
 void session_count(struct session *session, uint64_t number, struct bytes frame);
+/* The same frame into the ledger. */
+void session_note(struct session *session, struct bytes frame, bool late);
 void session_set_closing(struct session *session, const Publisher__Closing *closing, bool fenced);
 
 #endif

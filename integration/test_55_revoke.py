@@ -16,8 +16,8 @@ STACK = {"edges": 2, "publishers": 2}
 
 
 def problem_free_receipt(receipt, edges=2):
-    assert set(receipt) == {"revoked_at", "sockets_closed", "edges_acked", "edges_total",
-                            "elapsed_ms"}
+    assert {"revoked_at", "sockets_closed", "edges_acked", "edges_total",
+            "elapsed_ms"} <= set(receipt)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", receipt["revoked_at"])
     assert receipt["edges_acked"] == receipt["edges_total"] == edges
     assert 0 <= receipt["elapsed_ms"] < 25000  # no lease was waited for

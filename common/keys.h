@@ -42,6 +42,8 @@
  *     process    'O' number(8)          nil          NumberedInsight
  *     auth and   '1' name               -            KeptRow: of an Idempotency-Key
  *     router     '2' ms(8)+account+name nil          nothing: the same by time
+ *     auth,      'A' journal seq(8)     -            AuditRow: the account's part of the journal
+ *     router     'A'                    nil          nothing: the rows above are whole
  *     all        'j' seq(8)             nil          journal record
  *                'p'                    nil          journal position
  */

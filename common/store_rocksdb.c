@@ -436,8 +436,8 @@ enum err store_open_to_read(const char *directory, char why[256], struct store *
 	rocksdb_options_set_max_open_files(store->options, -1); /* the owner may delete them */
 	/* What its owner would do without (a log's broken part) is to be known here; the end may be
 	 * being written. */
-	rocksdb_options_set_wal_recovery_mode(
-	        store->options, rocksdb_tolerate_corrupted_tail_records_recovery);
+	rocksdb_options_set_wal_recovery_mode(store->options,
+	                                      rocksdb_tolerate_corrupted_tail_records_recovery);
 	store->db = rocksdb_open_for_read_only(store->options, store->directory, 0, &error);
 	if (error) {
 		free_store(store);

@@ -1,13 +1,14 @@
 """The audit trail: who did what, and that nobody can change it unseen."""
+import asyncio
 import json
 import subprocess
 
 import pytest
 
-from client import make_model, rest
-from stack import BIN, Stack, environment
+from client import ingest, make_model, receive, rest, subscribe
+from stack import BIN, Key, Stack, environment, until
 
-STACK = {"edges": 2}
+STACK = {"edges": 2, "args": ["--behind-proxy"]}
 ALL = "ingest,subscribe,read,write,keys"
 
 
@@ -79,3 +80,92 @@ def test_what_is_no_installation_is_said(stack, tmp_path):
     done = stack.raeh("audit", "verify", "--data", tmp_path, status=1)
     assert "holds no journal" in done.stderr
     stack.raeh("audit", "verify", "--no-such-flag", status=2)
+
+
+# ---- GET /v1/audit ----
+
+ENTRY = {"id", "created_at", "action", "by", "target", "resource", "count", "address", "agent",
+         "redacted"}
+
+
+@pytest.fixture
+def backend(stack):
+    """An account of its own, so that nothing else is in its trail."""
+    return stack.key(scopes=ALL)
+
+
+def trail(stack, key, **query):
+    with rest(stack, key) as http:
+        answer = http.get("/v1/audit", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_the_trail_says_who_did_what_to_what_and_from_where(stack, backend):
+    with rest(stack, backend) as http:
+        headers = {"X-Forwarded-For": "203.0.113.9", "User-Agent": "backend/1"}
+        model = http.post("/v1/device-models", json={"name": "m"}, headers=headers).json()
+        http.put(f"/v1/device-models/{model['id']}", json={"name": "n"}, headers=headers)
+        http.delete(f"/v1/device-models/{model['id']}", headers=headers)
+        made = http.post("/v1/keys", json={"label": "k", "scopes": ["read"]}, headers=headers)
+        made = made.json()["id"]
+        http.delete(f"/v1/keys/{made}", headers=headers)
+        http.delete(f"/v1/keys/{made}")  # the same receipt: nothing is done twice
+    rows = trail(stack, backend)
+    assert all(set(row) == ENTRY for row in rows)
+    expected = [("key_revoked", made), ("key_minted", made), ("model_deleted", model["id"]),
+                ("model_changed", model["id"]), ("model_created", model["id"])]
+    assert [(row["action"], row["target"]) for row in rows[:5]] == expected
+    for row in rows[:5]:
+        assert row["by"] == backend.id and row["address"] == "203.0.113.9"
+        assert row["agent"] == "backend/1" and row["count"] == 1 and not row["redacted"]
+    operator = {row["action"]: row for row in rows[5:]}
+    assert operator["key_minted"]["target"] == backend.id and operator["key_minted"]["by"] is None
+    assert operator["account_created"]["target"] == backend.account
+    assert [row["created_at"] for row in rows] == sorted((row["created_at"] for row in rows),
+                                                        reverse=True)
+
+
+async def test_a_session_that_is_opened_is_in_the_trail(stack, backend):
+    model = make_model(stack, backend)
+    async with ingest(stack, backend, model, "watch") as socket:
+        session = (await receive(socket))["session_id"]
+        row = (await asyncio.to_thread(trail, stack, backend, action="session_opened"))[0]
+    assert row["target"] == session and row["by"] == backend.id
+    assert row["address"] == "127.0.0.1"
+
+
+def test_pages_go_through_both_parts_and_leave_nothing_out(stack, backend):
+    with rest(stack, backend) as http:
+        for n in range(4):
+            assert http.post("/v1/keys", json={"label": "k"}).status_code == 201
+            make_model(stack, backend)
+        whole = http.get("/v1/audit?limit=200").json()
+        for limit in (1, 3, 4):
+            pages, url = [], f"/v1/audit?limit={limit}"
+            while url:
+                answer = http.get(url)
+                assert len(answer.json()) <= limit
+                pages += answer.json()
+                url = answer.links.get("next", {}).get("url")
+            assert [row["id"] for row in pages] == [row["id"] for row in whole]
+        minted = http.get("/v1/audit?action=key_minted").json()
+        assert len(minted) == 5 and all(row["action"] == "key_minted" for row in minted)
+        of_key = http.get(f"/v1/audit?key_id={minted[0]['target']}").json()
+        assert [row["id"] for row in of_key] == [minted[0]["id"]]
+        middle = whole[4]["created_at"]
+        assert [row for row in http.get(f"/v1/audit?from={middle}").json()
+                if row["created_at"] < middle] == []
+        assert http.get(f"/v1/audit?to={middle}").json()[0]["created_at"] <= middle
+        for bad in ("limit=0", "limit=201", "key_id=x", "cursor=..", "from=x"):
+            assert http.get(f"/v1/audit?{bad}").status_code == 400, bad
+
+
+def test_nobody_else_sees_it(stack, backend):
+    with rest(stack, backend) as http:
+        reader = http.post("/v1/keys", json={"label": "r", "scopes": ["read"]}).json()
+    with rest(stack, Key(reader["id"], reader["key"], "")) as http:
+        assert http.get("/v1/audit").status_code == 403
+    stranger = stack.key(scopes=ALL)
+    assert backend.id not in json.dumps(trail(stack, stranger, limit=200))
+    assert trail(stack, stranger, key_id=backend.id) == []

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "services/auth/change.h"
+#include "services/auth/audit.h"
 #include "services/auth/commands.h"
 #include "services/auth/deliver.h"
 #include "services/auth/edges.h"
@@ -124,6 +125,15 @@ static void on_get_key(struct auth *auth, struct bus_call *call, const Auth__Aut
 		get_wanted(auth, call, &caller.account, request->get_key->id);
 }
 
+static void on_list_audit(struct auth *auth, struct bus_call *call,
+                          const Auth__AuthRequest *request)
+{
+	struct caller caller;
+
+	if (may_manage_keys(auth, call, request, &caller))
+		audit_wanted(auth, call, &caller.account, request->list_audit);
+}
+
 static void on_patch_key(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request)
 {
 	struct caller caller;
@@ -177,6 +187,7 @@ static handler_fn *const handlers[] = {
 	[AUTH__AUTH_REQUEST__COMMAND_PATCH_KEY] = on_patch_key,
 	[AUTH__AUTH_REQUEST__COMMAND_REVOKE_KEYS] = on_revoke_keys,
 	[AUTH__AUTH_REQUEST__COMMAND_KEY_IMPACT] = on_key_impact,
+	[AUTH__AUTH_REQUEST__COMMAND_LIST_AUDIT] = on_list_audit,
 };
 
 /* ---- commands that their client has named ---- */
@@ -221,7 +232,9 @@ static void handle(struct auth *auth, struct bus_call *call, struct bytes bytes,
 	} else if (request->once && !again) {
 		call_once(auth, call, request, bytes);
 	} else {
+		auth->origin = request->origin;
 		handlers[request->command_case](auth, call, request);
+		auth->origin = NULL;
 	}
 }
 
@@ -244,9 +257,9 @@ static void apply(void *self, uint64_t seq, struct bytes bytes, struct store_bat
 	ProtobufCMessage *message = wire_unpack(&events__auth_event__descriptor, bytes);
 	const Events__AuthEvent *event = (const Events__AuthEvent *)message;
 
-	(void)seq;
 	MUST(event != NULL);
 	rows_apply(event, bytes, view);
+	audit_apply(&audit_of_auth, message, seq, view);
 	if (!auth->loaded)
 		return;
 	if (event->event_case == EVENTS__AUTH_EVENT__EVENT_KEY_REVOKED)
@@ -297,7 +310,9 @@ static enum err load(struct auth *auth)
 		err = notices_load(&auth->notices, auth->store, auth->deps.bus_secret);
 	if (err == OK)
 		err = revokes_load(auth->revokes);
-	return err == OK ? users_load(auth) : err;
+	if (err == OK)
+		err = users_load(auth);
+	return err == OK ? audit_fill(&audit_of_auth, auth->store, auth->journal) : err;
 }
 
 static enum err serve(struct auth *auth)

@@ -222,6 +222,11 @@ static void on_completed(void *self, enum err err)
 	unpark(auth);
 }
 
+Raeh__Origin *core_origin(const struct auth *auth)
+{
+	return auth->origin ? (Raeh__Origin *)wire_copy(&auth->origin->base) : NULL;
+}
+
 void core_append(struct auth *auth, Events__AuthEvent *const *events, size_t n,
                  core_committed_fn *fn, void *ctx)
 {
@@ -257,6 +262,8 @@ static void free_command(struct command *command)
 	TAILQ_REMOVE(command->parked ? &auth->parked : &auth->commands, command, link);
 	auth->n_commands--;
 	wire_free(command->request);
+	if (command->origin)
+		wire_free(&command->origin->base);
 	buf_wipe(&command->reply);
 	mem_free(command->detail);
 	mem_free(command);
@@ -281,6 +288,7 @@ struct command *auth_command_new(struct auth *auth, const struct command_kind *k
 	command->op = op;
 	command->call = call;
 	command->request = request;
+	command->origin = core_origin(auth);
 	TAILQ_INSERT_TAIL(&auth->commands, command, link);
 	auth->n_commands++;
 	return command;
@@ -339,6 +347,8 @@ static void on_command_committed(void *self, enum err err)
 void auth_command_append(struct command *command, Events__AuthEvent *const *events, size_t n)
 {
 	command->tries++;
+	for (size_t i = 0; i < n; i++)
+		events[i]->origin = command->origin;
 	core_append(command->auth, events, n, on_command_committed, command);
 }
 

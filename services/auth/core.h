@@ -96,6 +96,7 @@ struct auth {
 	struct ops *ops;
 	struct once *once;
 	struct usage *usage;
+	const Raeh__Origin *origin; /* of the request that is being taken; NULL: none is known */
 	struct shares *shares;
 	struct users *users;
 	struct timer housekeeping;
@@ -123,6 +124,9 @@ CHECKED enum err core_caller_again(struct auth *auth, struct caller *caller);
 
 /* Whom an event names as its maker: a user, else a key; false: the operator. */
 bool caller_by(const struct caller *caller, struct uuid *ret);
+
+/* Where the request that is being taken came from: a copy (wire_free), or NULL. */
+Raeh__Origin *core_origin(const struct auth *auth);
 
 /* Stamps at_ms. fn as journal_committed_fn, never with ERR_IO. */
 typedef void core_committed_fn(void *ctx, enum err err);
@@ -164,8 +168,9 @@ struct command {
 	struct bus_call *call; /* a call */
 	struct caller caller;
 	ProtobufCMessage *request;
-	struct buf reply; /* made by execute, given at commit */
-	void *detail;     /* the kind's own; freed by mem_free */
+	struct buf reply;     /* made by execute, given at commit */
+	void *detail;         /* the kind's own; freed by mem_free */
+	Raeh__Origin *origin; /* NULL: unknown; stamped on its events */
 	unsigned tries;
 	bool parked;
 };

@@ -141,6 +141,7 @@ static void fill_event(struct revoked_event *one, const struct revoke *revoke)
 	one->event.key_revoked = &one->revoked;
 	one->event.has_by = caller_by(&revoke->caller, &one->by);
 	one->event.by = wire_bytes_of(&one->by);
+	one->event.origin = revoke->origin;
 	one->revoked.account = wire_bytes_of(&revoke->account);
 	one->revoked.key = wire_bytes_of(&revoke->key);
 	one->revoked.notice = revoke->spread.number;
@@ -254,6 +255,7 @@ static struct revoke *revoke_new(struct revokes *revokes, const struct uuid *acc
 	revoke->account = *account;
 	revoke->key = *key;
 	revoke->began_ms = clock_boot_ms();
+	revoke->origin = core_origin(revokes->auth);
 	map_add(&revokes->by_key, &revoke->by_key, &revoke->key);
 	revokes->auth->metrics.revokes_waiting++;
 	return revoke;

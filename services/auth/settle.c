@@ -12,6 +12,8 @@ void revoke_free(struct revoke *revoke)
 	timer_stop(revokes->auth->loop, &revoke->retry);
 	map_remove(&revokes->by_key, &revoke->by_key);
 	revokes->auth->metrics.revokes_waiting--;
+	if (revoke->origin)
+		wire_free(&revoke->origin->base);
 	mem_free(revoke);
 }
 

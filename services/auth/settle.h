@@ -24,6 +24,7 @@ struct revoke {
 	enum stage stage;
 	struct uuid account, key;
 	struct caller caller; /* who asked first */
+	Raeh__Origin *origin; /* from where; NULL: unknown */
 	struct spread spread;
 	int64_t revoked_at, began_ms; /* wall; boot */
 	unsigned tries;

@@ -265,6 +265,7 @@ static void ask_router(struct ingest *ingest, const Raeh__Principal *principal)
 	struct edge *edge = ingest->socket.edge;
 	Router__RouterRequest request = ROUTER__ROUTER_REQUEST__INIT;
 	Router__OpenSession open = ROUTER__OPEN_SESSION__INIT;
+	Raeh__Origin origin = origin_message(ingest->socket.origin);
 	struct buf buf = { 0 };
 
 	open.session = wire_bytes_of(&ingest->session);
@@ -273,6 +274,7 @@ static void ask_router(struct ingest *ingest, const Raeh__Principal *principal)
 	open.edge_slot = edge->settings.slot;
 	open.edge_incarnation = wire_bytes_of(&edge->incarnation);
 	request.principal = (Raeh__Principal *)principal;
+	request.origin = &origin;
 	request.command_case = ROUTER__ROUTER_REQUEST__COMMAND_OPEN_SESSION;
 	request.open_session = &open;
 	ingest->asking = true;

@@ -26,6 +26,7 @@ void rest_release(struct rest *rest)
 	buf_free(&rest->pages);
 	if (rest->request)
 		wire_free(rest->request);
+	origin_free(rest->origin);
 	list_remove(&rest->link);
 	mem_free(rest->fault_detail);
 	mem_free(rest->path);
@@ -78,6 +79,15 @@ static void fill_op_id(ProtobufCMessage *request)
 	rest_set_bytes(request, "op_id", BYTES(id, sizeof id));
 }
 
+/* For a service that notes down who did what from where. */
+static void fill_origin(ProtobufCMessage *request, const struct origin *origin)
+{
+	Raeh__Origin **place = rest_member(request, "origin"), message = origin_message(origin);
+
+	if (place)
+		*place = (Raeh__Origin *)wire_copy(&message.base);
+}
+
 /* principal: NULL when the row asks for no key. */
 static void admitted(struct rest *rest, const Raeh__Principal *principal)
 {
@@ -89,8 +99,10 @@ static void admitted(struct rest *rest, const Raeh__Principal *principal)
 	}
 	if (principal)
 		rest->ends_itself = ends_itself(rest, principal);
-	if (rest->request)
+	if (rest->request) {
 		fill_op_id(rest->request);
+		fill_origin(rest->request, rest->origin);
+	}
 	if (rest->route->here)
 		rest->route->here(rest);
 	else
@@ -297,6 +309,7 @@ static struct rest *rest_new(struct edge *edge, struct conn *conn,
 			rest->if_none_match = xstrdup(request->if_none_match);
 	}
 	rest->request = rest_request_new(route->service);
+	rest->origin = origin_new(request);
 	list_init(&rest->questions);
 	rest->user.kind = NET_HTTP;
 	rest->user.on_answer = on_answer;

@@ -10,6 +10,7 @@
  *     rest_list.c     lists made of pages or of several publishers, their Link
  *     rest_stream.c   chunked answers
  *     rest_cache.c    ETag and 304, gzip
+ *     rest_audit.c    the audit trail, of the two services that have a part of it
  *     rest_limit.c    the rate of the key, and RateLimit-… in every answer to it
  *     rest_open.c     what needs no key: /healthz, /readyz, OPTIONS
  *     rest_handler.h  for handlers of the edge's own (a row with `here`)
@@ -50,6 +51,9 @@ struct rest_route {
 	/* Where the answer is not (only) JSON: the members of OpenAPI's `content`. */
 	const char *produces;
 };
+
+/* The handler of GET /v1/audit. */
+void rest_audit_here(struct rest *rest);
 
 extern const struct rest_route rest_routes[];
 extern const size_t rest_route_count;

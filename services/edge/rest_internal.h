@@ -4,6 +4,7 @@
 
 #include "publisher.pb-c.h"
 #include "services/edge/cookie.h"
+#include "services/edge/origin.h"
 #include "services/edge/rest.h"
 #include "services/edge/rest_handler.h"
 
@@ -16,6 +17,7 @@ struct rest {
 	struct timer timer;
 	const struct rest_route *route;
 	ProtobufCMessage *request;   /* of the route's service; NULL: REST_HERE */
+	struct origin *origin;
 	struct uuid subject;         /* the id in the path; names the publisher */
 	int fault;                   /* 0, or the status of what is wrong with the command: told */
 	char *fault_detail;          /* only to those who may give it */

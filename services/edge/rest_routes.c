@@ -83,6 +83,10 @@ const struct rest_route rest_routes[] = {
 	  SCOPE_KEYS, REST_AUTH, "revoke_key", "receipt", 200,
 	  "Revoke an API key at once and close its sockets; answers with the "
 	  "receipt.", .deadline_ms = REST_REVOKE_MS },
+	{ "GET", "/v1/audit",
+	  SCOPE_KEYS, REST_AUTH, "list_audit", "audit", 200,
+	  "Who did what to which key, device model or session, when and from where, and who read "
+	  "health data; newest first.", .here = rest_audit_here },
 	{ "GET", "/v1/signup",
 	  0, REST_AUTH, "sign_up_state", "sign_up_state", 200,
 	  "Whether an account can be made in the dashboard." },

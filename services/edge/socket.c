@@ -21,6 +21,7 @@ static void end(struct socket *socket, int code, const char *reason)
 	if (socket->admitted)
 		limit_give_socket(socket->limit);
 	limit_leave(socket->limit);
+	origin_free(TAKE(socket->origin));
 	grant_leave(socket->edge->grants, &socket->user);
 	list_remove(&socket->link);
 	socket->ops->ended(socket, code, reason);
@@ -77,6 +78,7 @@ static void on_answer(struct grant_user *user, enum err err, const char *why)
 	if (err == OK) {
 		socket->admitted = true;
 		socket->ops->admitted(socket);
+		origin_free(TAKE(socket->origin));
 		return;
 	}
 	socket->edge->metrics.refused_total++;
@@ -121,6 +123,7 @@ void socket_open(struct socket *socket, const struct socket_ops *ops, struct edg
 	socket->user.on_answer = on_answer;
 	socket->user.on_dead = on_dead;
 	socket->user.may_go_on = may_go_on;
+	socket->origin = origin_new(request);
 	conn_set_user(conn, socket);
 	list_append(&edge->sockets, &socket->link);
 	if (edge->draining) {

@@ -8,6 +8,7 @@
 #define EDGE_SOCKET_H
 
 #include "services/edge/edge.h"
+#include "services/edge/origin.h"
 
 struct socket;
 
@@ -30,7 +31,8 @@ struct socket {
 	struct edge *edge;
 	struct conn *conn; /* NULL: gone */
 	struct grant_user user;
-	struct limit *limit; /* of its key, once it is admitted */
+	struct limit *limit;   /* of its key, once it is admitted */
+	struct origin *origin; /* until it is admitted */
 	struct list link;
 	struct timer timer; /* the owner's */
 	bool over, admitted;

@@ -196,6 +196,7 @@ Events__RouterEvent command_event(const struct command *command)
 	event.has_by = !uuid_is_nil(&command->by); /* nil: our own doing */
 	if (event.has_by)
 		event.by = wire_bytes_of(&command->by);
+	event.origin = command->request ? command->request->origin : NULL;
 	return event;
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "services/router/audit.h"
 #include "services/router/core.h"
 #include "services/router/models.h"
 #include "services/router/reconcile.h"
@@ -21,9 +22,9 @@ static void on_event(void *ctx, uint64_t seq, struct bytes event, struct store_b
 	AUTO(wire_free)
 	ProtobufCMessage *message = wire_unpack(&events__router_event__descriptor, event);
 
-	(void)seq;
 	MUST(message != NULL); /* we wrote it; the disk has checksums of its own */
 	view_apply(router->deps.store, (Events__RouterEvent *)message, batch);
+	audit_apply(&audit_of_router, message, seq, batch);
 }
 
 /* ---- who asks ---- */
@@ -91,6 +92,7 @@ static const struct {
 	[ROUTER__ROUTER_REQUEST__COMMAND_DELETE_CHANNEL] = { on_delete_channel, SCOPE_WRITE },
 	[ROUTER__ROUTER_REQUEST__COMMAND_LIST_SESSIONS] = { on_list_sessions,  SCOPE_READ  },
 	[ROUTER__ROUTER_REQUEST__COMMAND_METRICS] = { on_metrics,        0           },
+	[ROUTER__ROUTER_REQUEST__COMMAND_LIST_AUDIT] = { on_list_audit,     SCOPE_KEYS  },
 };
 
 /* ---- commands that their client has named ---- */
@@ -226,6 +228,8 @@ enum err router_new(const struct router_deps *deps, struct router **ret)
 	        .service = router,
 	});
 	err = view_all_held(deps->store, count_open, router);
+	if (err == OK)
+		err = audit_fill(&audit_of_router, deps->store, router->journal);
 	if (err == OK)
 		err = make_channel(deps->bus);
 	if (err != OK)

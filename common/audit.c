@@ -1,0 +1,404 @@
+#include "common/audit.h"
+
+#include "common/keys.h"
+#include "common/wire.h"
+#include "events.pb-c.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TABLE         'A'
+#define FILL_A_WRITE  1000
+#define REDACT_A_CALL 500
+#define SLACK_MS      3600000 /* the wall clock may have been set: rows are in order of seq */
+
+/* ---- an event, by its descriptor ---- */
+
+static const void *member(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+{
+	return (const uint8_t *)message + field->offset;
+}
+
+static const ProtobufCFieldDescriptor *field_of(const ProtobufCMessage *message, const char *name)
+{
+	return protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
+}
+
+/* The chosen member of the message's oneof. */
+static const ProtobufCMessage *chosen(const ProtobufCMessage *event, const char **ret_name)
+{
+	for (unsigned i = 0; i < event->descriptor->n_fields; i++) {
+		const ProtobufCFieldDescriptor *field = &event->descriptor->fields[i];
+		const uint8_t *quantifier = (const uint8_t *)event + field->quantifier_offset;
+
+		if (!(field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) ||
+		    *(const uint32_t *)quantifier != field->id)
+			continue;
+		*ret_name = field->name;
+		return *(const ProtobufCMessage *const *)member(event, field);
+	}
+	return NULL;
+}
+
+static bool find_id(const ProtobufCMessage *message, struct uuid *ret);
+
+/* An id of 16 bytes or as text, or that of the message there. */
+static bool id_of(const ProtobufCMessage *message, const char *name, struct uuid *ret)
+{
+	const ProtobufCFieldDescriptor *field = field_of(message, name);
+	const char *text;
+	const ProtobufCMessage *sub;
+
+	if (!field || field->label == PROTOBUF_C_LABEL_REPEATED)
+		return false;
+	switch (field->type) {
+	case PROTOBUF_C_TYPE_BYTES:
+		return wire_id(*(const ProtobufCBinaryData *)member(message, field), ret);
+	case PROTOBUF_C_TYPE_STRING:
+		text = *(const char *const *)member(message, field);
+		return text && uuid_parse(text, ret);
+	case PROTOBUF_C_TYPE_MESSAGE:
+		sub = *(const ProtobufCMessage *const *)member(message, field);
+		return sub && find_id(sub, ret);
+	default:
+		return false;
+	}
+}
+
+static bool find_id(const ProtobufCMessage *message, struct uuid *ret)
+{
+	static const char *const names[] = { "id", "key", "row", "model", "session", "user" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (id_of(message, names[i], ret))
+			return true;
+	return false;
+}
+
+static bool find_account(const ProtobufCMessage *event, const ProtobufCMessage *what,
+                         struct uuid *ret)
+{
+	const ProtobufCFieldDescriptor *row = field_of(what, "row");
+	const ProtobufCMessage *sub = NULL;
+
+	if (what->descriptor == &events__account_row__descriptor)
+		return id_of(what, "id", ret);
+	if (row && row->type == PROTOBUF_C_TYPE_MESSAGE)
+		sub = *(const ProtobufCMessage *const *)member(what, row);
+	return id_of(event, "account", ret) || id_of(what, "account", ret) ||
+	       (sub && id_of(sub, "account", ret));
+}
+
+static const char *text_of(const ProtobufCMessage *message, const char *name)
+{
+	const ProtobufCFieldDescriptor *field = field_of(message, name);
+
+	return field && field->type == PROTOBUF_C_TYPE_STRING
+	               ? *(const char *const *)member(message, field)
+	               : NULL;
+}
+
+static uint64_t count_of(const ProtobufCMessage *message)
+{
+	const ProtobufCFieldDescriptor *field = field_of(message, "count");
+
+	return field && field->type == PROTOBUF_C_TYPE_UINT64
+	               ? *(const uint64_t *)member(message, field)
+	               : 1;
+}
+
+static bool is_silent(const struct audit_source *source, const char *name)
+{
+	for (const char *const *one = source->silent; *one; one++)
+		if (strcmp(*one, name) == 0)
+			return true;
+	return false;
+}
+
+/* ---- the index ---- */
+
+static struct key row_key(const struct uuid *account, uint64_t seq)
+{
+	struct key key;
+
+	key_start(&key, PARTITION_OWN, account, TABLE);
+	key_add_u64(&key, seq);
+	return key;
+}
+
+static struct key filled_key(void)
+{
+	struct key key;
+
+	key_start(&key, PARTITION_OWN, NULL, TABLE);
+	return key;
+}
+
+void audit_apply(const struct audit_source *source, const ProtobufCMessage *event, uint64_t seq,
+                 struct store_batch *view)
+{
+	const char *name = NULL;
+	const ProtobufCMessage *what = chosen(event, &name);
+	Events__AuditRow row = EVENTS__AUDIT_ROW__INIT;
+	struct uuid account, by, target;
+	struct buf buf = { 0 };
+	struct key key;
+
+	if (!what || is_silent(source, name) || !find_account(event, what, &account))
+		return;
+	row.at_ms = *(const int64_t *)member(event, field_of(event, "at_ms"));
+	row.action = (char *)name;
+	row.has_by = id_of(event, "by", &by);
+	if (row.has_by)
+		row.by = wire_bytes_of(&by);
+	row.has_target = find_id(what, &target);
+	if (row.has_target)
+		row.target = wire_bytes_of(&target);
+	row.resource = (char *)text_of(what, "resource");
+	row.count = count_of(what);
+	key = row_key(&account, seq);
+	batch_put(view, key_bytes(&key), wire_pack(&buf, &row.base));
+	buf_free(&buf);
+}
+
+struct filling {
+	const struct audit_source *source;
+	struct store *store;
+	struct store_batch *batch;
+	size_t n;
+	enum err err;
+};
+
+static bool fill_one(void *ctx, uint64_t seq, struct bytes bytes)
+{
+	struct filling *filling = ctx;
+	AUTO(wire_free) ProtobufCMessage *event = wire_unpack(filling->source->event, bytes);
+
+	if (event)
+		audit_apply(filling->source, event, seq, filling->batch);
+	if (++filling->n % FILL_A_WRITE == 0) {
+		filling->err = store_write(filling->store, filling->batch);
+		batch_clear(filling->batch);
+	}
+	return filling->err == OK;
+}
+
+enum err audit_fill(const struct audit_source *source, struct store *store, struct journal *journal)
+{
+	AUTO(batch_free) struct store_batch *batch = batch_new();
+	struct filling filling = { source, store, batch, 0, OK };
+	struct key key = filled_key();
+	struct buf mark = { 0 };
+	enum err err = store_get(store, key_bytes(&key), &mark);
+
+	buf_free(&mark);
+	if (err != ERR_NOT_FOUND)
+		return err;
+	journal_read(journal, 1, fill_one, &filling);
+	if (filling.err != OK)
+		return filling.err;
+	batch_put(batch, key_bytes(&key), BYTES("", 0));
+	err = store_write(store, batch);
+	return err == ERR_LIMIT ? OK : err; /* the disk is full: the next start tries again */
+}
+
+/* ---- lists ---- */
+
+struct wanted {
+	const struct audit_source *source;
+	struct journal *journal;
+	const struct uuid *account;
+	size_t limit;
+	int64_t from_ms, to_ms;
+	bool has_key;
+	struct uuid key;
+	const char *action;
+	uint64_t before;
+};
+
+/* The number behind our letter; without one all of it is behind us. */
+static bool read_cursor(const char *cursor, char letter, uint64_t *ret)
+{
+	const char *at = strchr(cursor, letter);
+	char *end;
+
+	if (strspn(cursor, "ar0123456789") != strlen(cursor))
+		return false;
+	*ret = 0;
+	if (!at)
+		return true;
+	*ret = strtoull(at + 1, &end, 10);
+	return end != at + 1;
+}
+
+static bool read_wanted(const Raeh__ListAudit *list, struct wanted *ret, char why[AUDIT_WHY])
+{
+	ret->limit = list->has_limit ? list->limit : AUDIT_LIMIT;
+	ret->from_ms = list->has_from_at ? list->from_at : INT64_MIN;
+	ret->to_ms = list->has_to_at ? list->to_at : INT64_MAX;
+	ret->action = list->action;
+	ret->has_key = list->key_id;
+	ret->before = UINT64_MAX;
+	if (ret->limit < 1 || ret->limit > AUDIT_LIMIT_MOST)
+		(void)snprintf(why, AUDIT_WHY, "limit: expected 1 to %d, got %zu", AUDIT_LIMIT_MOST,
+		               ret->limit);
+	else if (list->key_id && !uuid_parse(list->key_id, &ret->key))
+		(void)snprintf(why, AUDIT_WHY, "key_id: expected a UUID");
+	else if (list->cursor && !read_cursor(list->cursor, ret->source->letter, &ret->before))
+		(void)snprintf(why, AUDIT_WHY, "cursor: expected one from a Link header");
+	else
+		return true;
+	return false;
+}
+
+static bool is_key(bool has, ProtobufCBinaryData field, const struct uuid *key)
+{
+	struct uuid id;
+
+	return has && wire_id(field, &id) && uuid_equal(&id, key);
+}
+
+static bool passes(const struct wanted *wanted, const Events__AuditRow *row)
+{
+	if (row->at_ms < wanted->from_ms || row->at_ms > wanted->to_ms)
+		return false;
+	if (wanted->action && strcmp(wanted->action, row->action) != 0)
+		return false;
+	return !wanted->has_key || is_key(row->has_by, row->by, &wanted->key) ||
+	       is_key(row->has_target, row->target, &wanted->key);
+}
+
+static char *id_text(bool has, ProtobufCBinaryData field)
+{
+	char *text;
+	struct uuid id;
+
+	if (!has || !wire_id(field, &id))
+		return NULL;
+	text = xcalloc(1, UUID_TEXT);
+	uuid_text(&id, text);
+	return text;
+}
+
+/* What the record says of where it was done from; redacted: it says nothing any more. */
+static void read_record(const struct wanted *wanted, uint64_t seq, Raeh__AuditEntry *entry)
+{
+	AUTO(wire_free) ProtobufCMessage *event = NULL;
+	const ProtobufCFieldDescriptor *field;
+	const Raeh__Origin *origin;
+	struct buf buf = { 0 };
+
+	if (journal_get(wanted->journal, seq, &buf) == OK)
+		event = wire_unpack(wanted->source->event, BYTES(buf.data, buf.len));
+	buf_free(&buf);
+	entry->redacted = !event;
+	if (!event)
+		return;
+	field = field_of(event, "origin");
+	MUST(field != NULL);
+	origin = *(const Raeh__Origin *const *)member(event, field);
+	if (!origin)
+		return;
+	entry->address = origin->address ? xstrdup(origin->address) : NULL;
+	entry->agent = origin->agent ? xstrdup(origin->agent) : NULL;
+}
+
+static void add(const struct wanted *wanted, uint64_t seq, const Events__AuditRow *row,
+                Raeh__AuditPage *page)
+{
+	Raeh__AuditEntry *entry = xcalloc(1, sizeof *entry);
+
+	raeh__audit_entry__init(entry);
+	entry->id = xasprintf("%c%llu", wanted->source->letter, (unsigned long long)seq);
+	entry->created_at = row->at_ms;
+	entry->action = xstrdup(row->action);
+	entry->by = id_text(row->has_by, row->by);
+	entry->target = id_text(row->has_target, row->target);
+	entry->resource = row->resource ? xstrdup(row->resource) : NULL;
+	entry->count = row->count;
+	read_record(wanted, seq, entry);
+	page->seqs[page->n_seqs++] = seq;
+	page->items[page->n_items++] = entry;
+}
+
+/* False: older than anything wanted. */
+static bool look(const struct wanted *wanted, uint64_t seq, struct bytes value,
+                 Raeh__AuditPage *page)
+{
+	AUTO(wire_free)
+	ProtobufCMessage *message = wire_unpack(&events__audit_row__descriptor, value);
+	const Events__AuditRow *row = (const Events__AuditRow *)message;
+
+	if (!row)
+		return true;
+	page->scanned_to_at = row->at_ms;
+	if (passes(wanted, row))
+		add(wanted, seq, row, page);
+	return wanted->from_ms == INT64_MIN || row->at_ms >= wanted->from_ms - SLACK_MS;
+}
+
+static enum err scan(const struct wanted *wanted, struct store *store, Raeh__AuditPage *page)
+{
+	struct key from = row_key(wanted->account, 0),
+	           to = row_key(wanted->account, wanted->before);
+	AUTO(scan_close)
+	struct store_scan *rows = scan_open(store, key_bytes(&from), key_bytes(&to), true);
+	struct bytes key, value;
+
+	for (size_t n = 0; scan_next(rows, &key, &value); n++) {
+		if (n == AUDIT_SCAN_MOST || page->n_items == wanted->limit)
+			return OK; /* next is where it stopped */
+		page->next = key_read_u64(key_row(key).data);
+		if (!look(wanted, page->next, value, page))
+			break;
+	}
+	page->next = 0;
+	return scan_err(rows);
+}
+
+enum err audit_list(const struct audit_source *source, struct store *store, struct journal *journal,
+                    const struct uuid *account, const Raeh__ListAudit *list, char why[AUDIT_WHY],
+                    Raeh__AuditPage **ret)
+{
+	struct wanted wanted = { .source = source, .journal = journal, .account = account };
+	Raeh__AuditPage *page;
+	enum err err;
+
+	if (!read_wanted(list, &wanted, why))
+		return ERR_MALFORMED;
+	page = xcalloc(1, sizeof *page);
+	raeh__audit_page__init(page);
+	page->items = xcalloc(wanted.limit, sizeof(Raeh__AuditEntry *));
+	page->seqs = xcalloc(wanted.limit, sizeof *page->seqs);
+	err = wanted.before > 0 ? scan(&wanted, store, page) : OK;
+	if (err == OK)
+		*ret = page;
+	else
+		wire_free(&page->base);
+	return err;
+}
+
+/* ---- erasing ---- */
+
+enum err audit_redact(struct store *store, struct journal *journal, const struct uuid *account,
+                      uint64_t *after, struct store_batch *batch)
+{
+	struct key from = row_key(account, *after + 1), to = row_key(account, UINT64_MAX);
+	AUTO(scan_close)
+	struct store_scan *rows = scan_open(store, key_bytes(&from), key_bytes(&to), false);
+	struct bytes key, value;
+	enum err err;
+
+	for (size_t n = 0; n < REDACT_A_CALL; n++) {
+		if (!scan_next(rows, &key, &value)) {
+			err = scan_err(rows);
+			return err == OK && n == 0 ? ERR_NOT_FOUND : err;
+		}
+		err = journal_redact(journal, key_read_u64(key_row(key).data), batch);
+		if (err != OK && err != ERR_NOT_FOUND)
+			return err;
+		*after = key_read_u64(key_row(key).data);
+	}
+	return OK;
+}

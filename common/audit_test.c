@@ -1,0 +1,248 @@
+#include "common/audit.h"
+
+#include "common/clock.h"
+#include "common/wire.h"
+#include "events.pb-c.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+static const char *const silent[] = { "session_closed", "kept", NULL };
+static const struct audit_source source = { &events__router_event__descriptor, silent, 'r' };
+static const struct uuid account = { { 1 } }, other = { { 2 } };
+static int64_t now_us;
+static struct loop *loop;
+static struct store *store;
+static struct journal *journal;
+static bool indexed;
+
+static int64_t fake_us(void *ctx)
+{
+	(void)ctx;
+	return now_us;
+}
+
+static void apply(void *ctx, uint64_t seq, struct bytes bytes, struct store_batch *view)
+{
+	AUTO(wire_free)
+	ProtobufCMessage *event = wire_unpack(&events__router_event__descriptor, bytes);
+
+	(void)ctx;
+	cr_assert(event != NULL);
+	if (indexed)
+		audit_apply(&source, event, seq, view);
+}
+
+static void setup(void)
+{
+	now_us = 1000000;
+	indexed = true;
+	clock_set_source(fake_us, NULL, 0);
+	loop = loop_new_virtual();
+	store = store_open_memory(loop, 1);
+	journal = journal_open(store, loop, apply, NULL);
+}
+
+static void teardown(void)
+{
+	journal_close(journal);
+	store_close(store);
+	loop_free(loop);
+	clock_set_source(NULL, NULL, 0);
+}
+
+TestSuite(audit, .init = setup, .fini = teardown);
+
+static void note(void *ctx, enum err err)
+{
+	(void)ctx;
+	cr_assert_eq(err, OK);
+}
+
+static void append(Events__RouterEvent *event)
+{
+	struct buf buf = { 0 };
+	struct bytes packed = wire_pack(&buf, &event->base);
+
+	journal_append(journal, &packed, 1, note, NULL);
+	now_us += 10000;
+	loop_dispatch(loop);
+	buf_free(&buf);
+}
+
+/* A model is deleted, at that second, by that key, from 192.0.2.1. */
+static void deletes(const struct uuid *whose, int64_t at_s, uint8_t model, uint8_t by)
+{
+	Events__RouterEvent event = EVENTS__ROUTER_EVENT__INIT;
+	Events__ModelDeleted deleted = EVENTS__MODEL_DELETED__INIT;
+	Raeh__Origin origin = RAEH__ORIGIN__INIT;
+	struct uuid id = { { 10, model } }, key = { { 20, by } };
+
+	event.at_ms = at_s * 1000;
+	event.account = wire_bytes_of(whose);
+	event.has_by = by != 0;
+	event.by = wire_bytes_of(&key);
+	origin.address = (char *)"192.0.2.1";
+	event.origin = &origin;
+	event.event_case = EVENTS__ROUTER_EVENT__EVENT_MODEL_DELETED;
+	event.model_deleted = &deleted;
+	deleted.id = wire_bytes_of(&id);
+	append(&event);
+}
+
+static Raeh__AuditPage *page_of(const struct uuid *whose, const Raeh__ListAudit *wanted)
+{
+	Raeh__AuditPage *page = NULL;
+	char why[AUDIT_WHY] = "";
+
+	cr_assert_eq(audit_list(&source, store, journal, whose, wanted, why, &page), OK, "%s", why);
+	return page;
+}
+
+static void expect(const Raeh__ListAudit *wanted, const char *ids)
+{
+	Raeh__AuditPage *page = page_of(&account, wanted);
+	char got[256] = "";
+
+	for (size_t i = 0; i < page->n_items; i++)
+		(void)sprintf(got + strlen(got), "%s ", page->items[i]->id);
+	cr_assert_str_eq(got, ids);
+	wire_free(&page->base);
+}
+
+Test(audit, lists_what_was_done_to_an_account_newest_first)
+{
+	Raeh__ListAudit all = RAEH__LIST_AUDIT__INIT;
+	Raeh__AuditPage *page;
+
+	deletes(&account, 1, 1, 7);
+	deletes(&other, 2, 2, 8);
+	deletes(&account, 3, 3, 0);
+	page = page_of(&account, &all);
+	cr_assert_eq(page->n_items, 2);
+	cr_assert_eq(page->next, 0);
+	cr_assert_str_eq(page->items[0]->id, "r3");
+	cr_assert_str_eq(page->items[0]->action, "model_deleted");
+	cr_assert_null(page->items[0]->by);
+	cr_assert_str_eq(page->items[1]->by, "14070000-0000-0000-0000-000000000000");
+	cr_assert_str_eq(page->items[1]->target, "0a010000-0000-0000-0000-000000000000");
+	cr_assert_str_eq(page->items[1]->address, "192.0.2.1");
+	cr_assert_eq(page->items[1]->created_at, 1000);
+	cr_assert_eq(page->items[1]->count, 1);
+	cr_assert_not(page->items[1]->redacted);
+	wire_free(&page->base);
+}
+
+Test(audit, leaves_out_what_its_service_keeps_silent_about)
+{
+	Raeh__ListAudit all = RAEH__LIST_AUDIT__INIT;
+	Events__RouterEvent event = EVENTS__ROUTER_EVENT__INIT;
+	Events__SessionClosed closed = EVENTS__SESSION_CLOSED__INIT;
+
+	closed.id = wire_bytes_of(&other);
+	closed.close_reason = (char *)"";
+	event.account = wire_bytes_of(&account);
+	event.event_case = EVENTS__ROUTER_EVENT__EVENT_SESSION_CLOSED;
+	event.session_closed = &closed;
+	append(&event);
+	expect(&all, "");
+}
+
+Test(audit, filters_by_time_key_and_action)
+{
+	Raeh__ListAudit by_time = RAEH__LIST_AUDIT__INIT, by_key = RAEH__LIST_AUDIT__INIT,
+	                by_action = RAEH__LIST_AUDIT__INIT;
+
+	for (uint8_t i = 1; i <= 5; i++)
+		deletes(&account, i, i, i % 2);
+	by_time.has_from_at = by_time.has_to_at = 1;
+	by_time.from_at = 2000;
+	by_time.to_at = 4000;
+	expect(&by_time, "r4 r3 r2 ");
+	by_key.key_id = (char *)"14010000-0000-0000-0000-000000000000";
+	expect(&by_key, "r5 r3 r1 ");
+	by_key.key_id = (char *)"0a040000-0000-0000-0000-000000000000";
+	expect(&by_key, "r4 ");
+	by_action.action = (char *)"model_created";
+	expect(&by_action, "");
+	by_action.action = (char *)"model_deleted";
+	expect(&by_action, "r5 r4 r3 r2 r1 ");
+}
+
+Test(audit, goes_on_where_a_page_ended)
+{
+	Raeh__ListAudit some = RAEH__LIST_AUDIT__INIT;
+	Raeh__AuditPage *page;
+
+	for (uint8_t i = 1; i <= 5; i++)
+		deletes(&account, i, i, i);
+	some.has_limit = 1;
+	some.limit = 2;
+	page = page_of(&account, &some);
+	cr_assert_eq(page->next, 4);
+	wire_free(&page->base);
+	some.cursor = (char *)"a99r4";
+	expect(&some, "r3 r2 ");
+	some.cursor = (char *)"r2";
+	page = page_of(&account, &some);
+	cr_assert(page->n_items == 1 && page->next == 0);
+	wire_free(&page->base);
+	some.cursor = (char *)"a3";
+	expect(&some, "");
+}
+
+Test(audit, refuses_what_cannot_be)
+{
+	Raeh__ListAudit bad[4];
+	Raeh__AuditPage *page;
+	char why[AUDIT_WHY];
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		raeh__list_audit__init(&bad[i]);
+	bad[0].has_limit = 1;
+	bad[1].has_limit = 1;
+	bad[1].limit = 201;
+	bad[2].key_id = (char *)"nonsense";
+	bad[3].cursor = (char *)"r-1";
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		cr_assert_eq(audit_list(&source, store, journal, &account, &bad[i], why, &page),
+		             ERR_MALFORMED);
+}
+
+Test(audit, makes_the_index_of_a_journal_that_is_older)
+{
+	Raeh__ListAudit all = RAEH__LIST_AUDIT__INIT;
+
+	indexed = false;
+	deletes(&account, 1, 1, 7);
+	deletes(&account, 2, 2, 7);
+	expect(&all, "");
+	cr_assert_eq(audit_fill(&source, store, journal), OK);
+	expect(&all, "r2 r1 ");
+	cr_assert_eq(audit_fill(&source, store, journal), OK);
+	indexed = true;
+	deletes(&account, 3, 3, 7);
+	expect(&all, "r3 r2 r1 ");
+}
+
+Test(audit, keeps_that_something_was_done_when_what_it_was_is_erased)
+{
+	AUTO(batch_free) struct store_batch *batch = batch_new();
+	Raeh__ListAudit all = RAEH__LIST_AUDIT__INIT;
+	Raeh__AuditPage *page;
+	uint64_t after = 0, bad;
+
+	deletes(&account, 1, 1, 7);
+	deletes(&other, 2, 2, 8);
+	cr_assert_eq(audit_redact(store, journal, &account, &after, batch), OK);
+	cr_assert_eq(audit_redact(store, journal, &account, &after, batch), ERR_NOT_FOUND);
+	cr_assert_eq(store_write(store, batch), OK);
+	cr_assert_eq(journal_verify(journal, &bad), OK);
+	page = page_of(&account, &all);
+	cr_assert(page->items[0]->redacted && !page->items[0]->address);
+	cr_assert_str_eq(page->items[0]->action, "model_deleted");
+	wire_free(&page->base);
+	page = page_of(&other, &all);
+	cr_assert_not(page->items[0]->redacted);
+	wire_free(&page->base);
+}

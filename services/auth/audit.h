@@ -1,0 +1,16 @@
+/*
+ * audit - auth's part of the audit trail (common/audit.h), and what the edges report of reads.
+ */
+#ifndef AUTH_AUDIT_H
+#define AUTH_AUDIT_H
+
+#include "common/audit.h"
+#include "services/auth/core.h"
+
+extern const struct audit_source audit_of_auth;
+
+/* Answers the call. */
+void audit_wanted(struct auth *auth, struct bus_call *call, const struct uuid *account,
+                  const Raeh__ListAudit *list);
+
+#endif

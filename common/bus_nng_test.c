@@ -69,6 +69,14 @@ static void given(void)
 	loop = loop_new();
 }
 
+/* nng 1.10 now and then never frees a dialer that is closed in its TLS handshake, here that of the
+ * refused peer: about one run in six. What raeh allocates itself is still looked at. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libnng.so\n";
+}
+
 static void done(void)
 {
 	AUTO_MEM char *command = xasprintf("rm -rf %s", directory);

@@ -81,7 +81,7 @@ def test_channels_are_listed_added_changed_and_removed(http, watch):
     answer = http.put(path(watch, second), json={"sample_rate_hz": 0})
     assert answer.status_code == 400 and answer.json()["detail"].startswith("sample_rate_hz: exp")
     answer = http.patch(path(watch, ""))
-    assert answer.status_code == 405 and answer.headers["allow"] == "GET, POST, OPTIONS"
+    assert answer.status_code == 405 and answer.headers["allow"] == "GET, HEAD, POST, OPTIONS"
 
 
 async def test_a_live_frame_of_a_removed_channel_gets_4004(stack, key, http, watch):

@@ -125,6 +125,19 @@ void wire_free(ProtobufCMessage *message)
 		protobuf_c_message_free_unpacked(message, NULL);
 }
 
+void wire_wipe(ProtobufCMessage *message)
+{
+	for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
+		const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
+		char *const *text = (char *const *)((uint8_t *)message + field->offset);
+
+		if (field->type == PROTOBUF_C_TYPE_STRING &&
+		    field->label != PROTOBUF_C_LABEL_REPEATED && *text &&
+		    *text != field->default_value)
+			explicit_bzero(*text, strlen(*text));
+	}
+}
+
 ProtobufCMessage *wire_copy(const ProtobufCMessage *message)
 {
 	struct buf buf = { 0 };

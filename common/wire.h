@@ -21,6 +21,8 @@ struct bytes wire_pack(struct buf *buf, const ProtobufCMessage *message);
 /* NULL when the bytes are no such message or a string in it is not UTF-8. */
 ProtobufCMessage *wire_unpack(const ProtobufCMessageDescriptor *type, struct bytes data);
 void wire_free(ProtobufCMessage *message);
+/* Overwrites its own texts, which held a secret. */
+void wire_wipe(ProtobufCMessage *message);
 AUTO_FREE(ProtobufCMessage, wire_free)
 
 /* A deep copy, by packing and unpacking. */

@@ -7,7 +7,7 @@ import httpx
 import pytest
 import websockets
 
-from stack import Stack, until
+from stack import Stack
 
 # The proxy in front says who asks: so each test has addresses of its own.
 STACK = dict(args=["--behind-proxy", "--sign-up", "open"])
@@ -215,6 +215,74 @@ async def test_logging_out_closes_the_sockets_of_that_login_alone(stack, anna):
 def test_a_login_is_no_key_of_the_account(stack):
     carl = Browser(stack).sign_up()
     assert carl.send("GET", "/v1/keys").json() == []
+
+
+async def test_a_new_password_ends_the_other_logins_and_this_one_gets_a_new_cookie(stack):
+    dora = Browser(stack).sign_up()
+    other = Browser(stack)
+    assert other.log_in(dora.email).status_code == 200
+    old = dora.cookie
+    for current, new, status in (("wrong password", "x" * 12, 403), (PASSWORD, "short", 400)):
+        answer = dora.send("POST", "/v1/me/password", {"current": current, "new": new})
+        assert answer.status_code == status, answer.text
+    async with other.socket() as socket:
+        await socket.recv()
+        answer = await asyncio.to_thread(dora.send, "POST", "/v1/me/password",
+                                         {"current": PASSWORD, "new": "another one entirely"})
+        assert answer.status_code == 204 and answer.content == b"", answer.text
+        with pytest.raises(websockets.ConnectionClosed):
+            await asyncio.wait_for(socket.recv(), 20)
+        assert socket.close_code == 4001
+    assert other.send("GET", "/v1/me").status_code == 401
+    assert dora.cookie != old and dora.send("GET", "/v1/me").status_code == 200
+    stale = httpx.get(stack.url + "/v1/me", headers={"Cookie": f"raeh_session={old}"})
+    assert stale.status_code == 401
+    assert Browser(stack).log_in(dora.email).status_code == 401
+    assert Browser(stack).log_in(dora.email, "another one entirely").status_code == 200
+
+
+async def test_an_invited_user_shares_the_account_until_the_owner_says_otherwise(stack, anna):
+    made = anna.send("POST", "/v1/invites", {"role": "member"})
+    assert made.status_code == 201 and made.json()["url_path"].startswith("/invite/raehi_")
+    assert anna.send("GET", "/v1/invites").json()[0]["url_path"] is None
+    token = made.json()["url_path"].rsplit("/", 1)[1]
+    eve = Browser(stack)
+    eve.email = f"e{time.time_ns()}@example.org"
+    entered = eve.enter("/v1/invites/accept", token=token, email=eve.email, password=PASSWORD)
+    assert entered.status_code == 201 and entered.json()["user"]["role"] == "member"
+    assert entered.json()["account"] == anna.me["account"]
+    again = Browser(stack).enter("/v1/invites/accept", token=token, email="x@example.org",
+                                 password=PASSWORD)
+    assert again.status_code == 404
+    assert eve.send("GET", "/v1/keys").json() == anna.send("GET", "/v1/keys").json()
+    assert {anna.email, eve.email} <= {row["email"] for row in eve.send("GET", "/v1/users").json()}
+    for method, path in (("DELETE", f"/v1/users/{anna.me['user']['id']}"), ("GET", "/v1/invites")):
+        assert eve.send(method, path).status_code == 403
+    assert eve.send("POST", "/v1/invites", {"role": "owner"}).status_code == 403
+    async with eve.socket() as socket:
+        await socket.recv()
+        gone = await asyncio.to_thread(anna.send, "DELETE", f"/v1/users/{eve.me['user']['id']}")
+        assert gone.status_code == 204
+        with pytest.raises(websockets.ConnectionClosed):
+            await asyncio.wait_for(socket.recv(), 20)
+    assert eve.send("GET", "/v1/me").status_code == 401
+    assert anna.send("DELETE", f"/v1/users/{anna.me['user']['id']}").status_code == 409
+    unused = anna.send("POST", "/v1/invites", {"role": "owner"}).json()
+    assert anna.send("DELETE", f"/v1/invites/{unused['id']}").status_code == 204
+    assert anna.send("DELETE", f"/v1/invites/{unused['id']}").status_code == 404
+
+
+def test_the_operator_gives_a_new_password(stack):
+    fred = Browser(stack).sign_up()
+    made_up = stack.admin("account", "reset-password", "--email", fred.email)
+    assert made_up["email"] == fred.email and fred.send("GET", "/v1/me").status_code == 401
+    assert Browser(stack).log_in(fred.email, made_up["password"]).status_code == 200
+    said = stack.admin("account", "reset-password", "--email", fred.email, "--password-stdin",
+                       stdin="said by the operator\n")
+    assert said["password"] is None
+    assert Browser(stack).log_in(fred.email, "said by the operator").status_code == 200
+    stack.raeh("account", "reset-password", "--data", stack.data, "--email", "no@example.org",
+               status=1)
 
 
 def test_a_login_outlives_a_restart_of_auth(stack, anna):

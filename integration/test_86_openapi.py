@@ -215,6 +215,30 @@ def test_who_is_logged_in_is_answered_as_it_says(stack, document, strict):
         back = browser.post("/v1/login", json=user)
         assert back.status_code == 200, back.text
         check(strict, by_id["log_in"], back)
+        token = {"X-CSRF-Token": back.json()["csrf"]}
+        users = browser.get("/v1/users")
+        assert [row["email"] for row in users.json()] == [user["email"]]
+        check(strict, by_id["list_users"], users)
+        made = browser.post("/v1/invites", json={"role": "member"}, headers=token)
+        assert made.status_code == 201, made.text
+        check(strict, by_id["create_invite"], made)
+        check(strict, by_id["list_invites"], browser.get("/v1/invites"))
+        with rest(stack) as guest:
+            accepted = guest.post("/v1/invites/accept", json={
+                "token": made.json()["url_path"].rsplit("/", 1)[1],
+                "email": f"{uuid.uuid4()}@example.org", "password": user["password"]})
+            assert accepted.status_code == 201, accepted.text
+            check(strict, by_id["accept_invite"], accepted)
+        gone = browser.delete(f"/v1/users/{accepted.json()['user']['id']}", headers=token)
+        assert gone.status_code == 204, gone.text
+        check(strict, by_id["delete_user"], gone)
+        again = browser.post("/v1/invites", json={"role": "owner"}, headers=token).json()
+        back = browser.delete(f"/v1/invites/{again['id']}", headers=token)
+        assert back.status_code == 204, back.text
+        changed = browser.post("/v1/me/password", headers=token, json={
+            "current": user["password"], "new": "quite another one"})
+        assert changed.status_code == 204, changed.text
+        check(strict, by_id["change_password"], changed)
 
 
 async def test_the_sockets_say_what_the_document_has(stack, key, model):

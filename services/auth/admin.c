@@ -103,6 +103,7 @@ static handler_fn *const handlers[] = {
 	[AUTH__ADMIN_REQUEST__COMMAND_LIST_KEYS] = on_list_keys,
 	[AUTH__ADMIN_REQUEST__COMMAND_REVOKE_KEY] = on_revoke_key,
 	[AUTH__ADMIN_REQUEST__COMMAND_METRICS] = on_metrics,
+	[AUTH__ADMIN_REQUEST__COMMAND_RESET_PASSWORD] = on_reset_password,
 	[AUTH__ADMIN_REQUEST__COMMAND_PATCH_KEY] = on_patch_key,
 	[AUTH__ADMIN_REQUEST__COMMAND_KEY_IMPACT] = on_key_impact,
 };

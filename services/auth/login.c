@@ -218,7 +218,6 @@ void on_log_in(struct auth *auth, struct bus_call *call, const Auth__AuthRequest
 	    (strlen(wish->password) > PASSWORD_MOST &&
 	     !user_password_allowed("password", wish->password, &why)) ||
 	    !user_may_try(auth, work->email, wish->address, &why)) {
-		wipe_text(wish->password);
 		command_refuse(command, &why);
 		return;
 	}
@@ -227,7 +226,6 @@ void on_log_in(struct auth *auth, struct bus_call *call, const Auth__AuthRequest
 		user_check(command, wish->password, on_checked);
 		return;
 	}
-	wipe_text(wish->password);
 	why = refusal_of(err, refusal_unauthorized());
 	command_refuse(command, &why);
 }

@@ -91,7 +91,6 @@ void on_sign_up(struct auth *auth, struct bus_call *call, const Auth__AuthReques
 	    !user_email_take(wish->email, user_work_of(command)->email, &why) ||
 	    !user_password_allowed("password", wish->password, &why) ||
 	    !user_may_try(auth, NULL, wish->address, &why)) {
-		wipe_text(wish->password);
 		command_refuse(command, &why);
 		return;
 	}
@@ -152,7 +151,6 @@ void on_create_account(struct auth *auth, struct bus_call *call, const Auth__Adm
 	wish = (Auth__CreateAccount *)command->request;
 	if (!user_email_take(wish->email, user_work_of(command)->email, &why) ||
 	    (wish->password && !user_password_allowed("password", wish->password, &why))) {
-		wipe_text(wish->password);
 		command_refuse(command, &why);
 		return;
 	}

@@ -152,6 +152,7 @@ void user_done(struct command *command)
 
 	hasher_forget(command->auth->deps.hasher, command);
 	logins_forget(command->auth, command);
+	wire_wipe(command->request);
 	if (work)
 		sodium_memzero(work, sizeof *work);
 }

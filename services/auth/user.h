@@ -51,6 +51,7 @@ struct user_work {
 	char hash[PASSWORD_HASH];     /* of the new password; "": none */
 	char credential[SECRET_TEXT]; /* of the new login; "": none */
 	int64_t over_before_ms;       /* logins made before this are over */
+	bool last_step;               /* of a deletion: the user is shut */
 };
 struct user_work *user_work_of(struct command *command);
 
@@ -121,6 +122,9 @@ void login_append(struct command *command, Events__AuthEvent *const *others, siz
 
 /* False: it is taken (409, in these words), or unknown whether: the command is refused. */
 bool sign_up_email_is_free(struct command *command, const char *taken);
+
+/* USERS_MOST when it cannot be said. */
+size_t users_count(struct auth *auth, const struct uuid *account);
 
 /* The answers, once all is committed. */
 void user_answer_me(struct command *command);

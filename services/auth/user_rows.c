@@ -77,6 +77,9 @@ bool user_rows_apply(const Events__AuthEvent *event, struct store_batch *view)
 	case EVENTS__AUTH_EVENT__EVENT_PASSWORD_CHANGED:
 		apply_user(event->password_changed, view);
 		return true;
+	case EVENTS__AUTH_EVENT__EVENT_USER_SHUT:
+		apply_user(event->user_shut, view);
+		return true;
 	case EVENTS__AUTH_EVENT__EVENT_USER_DELETED:
 		apply_user_gone(event->user_deleted, view);
 		return true;

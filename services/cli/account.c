@@ -1,6 +1,7 @@
 /*
  * raeh account - accounts of a running stack.
  */
+#include "cli.pb-c.h"
 #include "common/wire.h"
 #include "services/cli/admin.h"
 
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #define PASSWORD_MOST 1024
+#define MADE_UP_CHARS 20
 
 /* One line from standard input, without its end. */
 static bool read_password(char ret[PASSWORD_MOST])
@@ -20,6 +22,18 @@ static bool read_password(char ret[PASSWORD_MOST])
 		return false;
 	ret[strcspn(ret, "\r\n")] = '\0';
 	return ret[0] != '\0';
+}
+
+/* 20 characters of base62: 119 bits. */
+static void made_up(char ret[PASSWORD_MOST])
+{
+	static const char digits[] =
+	        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+	MUST(sodium_init() >= 0);
+	for (int i = 0; i < MADE_UP_CHARS; i++)
+		ret[i] = digits[randombytes_uniform(sizeof digits - 1)];
+	ret[MADE_UP_CHARS] = '\0';
 }
 
 static int create(const struct admin_place *place, const char *email, const char *password)
@@ -68,6 +82,62 @@ int account_create_run(const struct command *self, int argc, char **argv)
 	if (password_stdin && !read_password(password))
 		return cli_misused(self, "--password-stdin: expected a line, got nothing");
 	status = create(&place, email, password_stdin ? password : NULL);
+	sodium_memzero(password, sizeof password);
+	return status;
+}
+
+/* ---- reset-password ---- */
+
+static int reset(const struct admin_place *place, const char *email, const char *password,
+                 bool show)
+{
+	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
+	Auth__ResetPassword reset_password = AUTH__RESET_PASSWORD__INIT;
+	Cli__PasswordReset done = CLI__PASSWORD_RESET__INIT;
+	Auth__AuthReply *reply;
+	int status;
+
+	reset_password.password = (char *)password;
+	request.account = (char *)email;
+	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_RESET_PASSWORD;
+	request.reset_password = &reset_password;
+	/* Logins end on every edge before it is answered. */
+	reply = admin_ask(place, &request, ADMIN_REVOKE_MS, &status);
+	if (!reply)
+		return status;
+	wire_free(&reply->base);
+	done.email = (char *)email;
+	done.password = show ? (char *)password : NULL;
+	admin_print(&done.base);
+	return status;
+}
+
+int account_reset_password_run(const struct command *self, int argc, char **argv)
+{
+	struct admin_place place = { 0 };
+	const char *email = NULL;
+	bool password_stdin = false;
+	/* clang-format off */
+	const struct config_item items[] = {
+		{ "email", CONFIG_TEXT, &email, NULL, 0, 0, "of the user" },
+		{ "password-stdin", CONFIG_FLAG, &password_stdin, NULL, 0, 0,
+		  "read the password as a line from standard input" },
+		ADMIN_ITEMS(place),
+		{ 0 },
+	};
+	/* clang-format on */
+	int status = cli_options(self, items, NULL, argc, argv, NULL, NULL);
+	char password[PASSWORD_MOST] = "";
+
+	if (status >= 0)
+		return status;
+	if (!email)
+		return cli_misused(self, "--email: expected an e-mail address, got nothing");
+	if (password_stdin && !read_password(password))
+		return cli_misused(self, "--password-stdin: expected a line, got nothing");
+	if (!password_stdin)
+		made_up(password);
+	status = reset(&place, email, password, !password_stdin);
 	sodium_memzero(password, sizeof password);
 	return status;
 }

@@ -48,6 +48,7 @@ char *cli_own_directory(void);
 int up_run(const struct command *self, int argc, char **argv);
 int edge_run(const struct command *self, int argc, char **argv);
 int account_create_run(const struct command *self, int argc, char **argv);
+int account_reset_password_run(const struct command *self, int argc, char **argv);
 int key_create_run(const struct command *self, int argc, char **argv);
 int key_list_run(const struct command *self, int argc, char **argv);
 int key_revoke_run(const struct command *self, int argc, char **argv);
@@ -65,6 +66,10 @@ int demo_run(const struct command *self, int argc, char **argv);
 
 /* The recording of the demonstration, in the source tree that directory was built in. */
 char *demo_recording(const char *directory);
+/* Its login to the dashboard; the password is of this installation, and always the same. */
+#define DEMO_ACCOUNT  "demo@localhost"
+#define DEMO_PASSWORD 22 /* bytes, zero included */
+bool demo_password(const char *data, char ret[DEMO_PASSWORD]);
 
 /* SIGTERM; and SIGINT unless whoever started us keeps Ctrl-C for himself, by ignoring it. */
 void cli_on_stop(struct loop *loop, loop_fn *fn, void *ctx);

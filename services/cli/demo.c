@@ -5,6 +5,7 @@
  * that streams a real recording without end, and the live insights. The key goes to them
  * in their environment; the keys of earlier demonstrations are revoked.
  */
+#include "common/principal.h"
 #include "common/wire.h"
 #include "services/cli/admin.h"
 #include "services/cli/supervisor.h"
@@ -16,26 +17,68 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ACCOUNT  "demo@localhost"
+#define ACCOUNT  DEMO_ACCOUNT
 #define LABEL    "raeh up --demo"
 #define DEVICE   "demo-watch"
 #define CONFLICT 409
 
+bool demo_password(const char *data, char ret[DEMO_PASSWORD])
+{
+	AUTO_MEM char *path = xasprintf("%s/secret/demo.key", data);
+	uint8_t secret[SECRET_BYTES];
+	char why[256], text[64];
+
+	MUST(sodium_init() >= 0);
+	if (secret_load(path, secret, why) != OK) {
+		cli_say("%s", why);
+		return false;
+	}
+	(void)sodium_bin2base64(text, sizeof text, secret, sizeof secret,
+	                        sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	(void)snprintf(ret, DEMO_PASSWORD, "%s", text);
+	sodium_memzero(secret, sizeof secret);
+	sodium_memzero(text, sizeof text);
+	return true;
+}
+
+/* An earlier demonstration's, or one whose password somebody has changed. */
+static bool reset_password(const struct admin_place *place, char *password)
+{
+	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
+	Auth__ResetPassword reset = AUTH__RESET_PASSWORD__INIT;
+	Auth__AuthReply *reply;
+	int status;
+
+	reset.password = password;
+	request.account = (char *)ACCOUNT;
+	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_RESET_PASSWORD;
+	request.reset_password = &reset;
+	reply = admin_ask(place, &request, ADMIN_REVOKE_MS, &status);
+	if (reply)
+		wire_free(&reply->base);
+	return reply != NULL;
+}
+
 static bool make_account(const struct admin_place *place)
 {
+	char password[DEMO_PASSWORD];
 	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
 	Auth__CreateAccount create = AUTH__CREATE_ACCOUNT__INIT;
 	Auth__AuthReply *reply;
 	bool made;
 	int status;
 
+	if (!demo_password(place->data, password))
+		return false;
 	create.email = (char *)ACCOUNT;
+	create.password = password;
 	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_CREATE_ACCOUNT;
 	request.create_account = &create;
 	reply = admin_ask_quietly(place, &request, ADMIN_ANSWER_MS, &status);
 	if (!reply)
 		return false;
-	made = !reply->error || reply->error->status == CONFLICT;
+	made = !reply->error ||
+	       (reply->error->status == CONFLICT && reset_password(place, password));
 	if (!made)
 		cli_say("%s: %s", ACCOUNT, reply->error->detail);
 	wire_free(&reply->base);

@@ -9,6 +9,11 @@ static const struct command account_commands[] = {
 	{ "create", "account create --email E [--password-stdin] [--data DIR]",
 	  "make an account", "Without a password the dashboard stays shut to it.",
 	  account_create_run, NULL },
+	{ "reset-password", "account reset-password --email E [--password-stdin] [--data DIR]",
+	  "give a user of the dashboard another password",
+	  "Without --password-stdin one is made up, and printed this one time. Who is logged in as "
+	  "this user is logged out.",
+	  account_reset_password_run, NULL },
 	{ 0 },
 };
 

@@ -30,7 +30,7 @@ struct up {
 	struct supervisor *supervisor;
 	struct timer probe;
 	bool ready, demo_started;
-	char not_ready[256];
+	char not_ready[256], demo_login[512]; /* "" or a line */
 };
 
 static void show(void *self)
@@ -44,7 +44,7 @@ static void show(void *self)
 	if (supervisor_is_stopping(up->supervisor))
 		text = xasprintf("stopping\n%s", status);
 	else if (up->ready)
-		text = xasprintf("ready: %s\n%s", up->url, status);
+		text = xasprintf("ready: %s\n%s%s", up->url, up->demo_login, status);
 	else
 		text = xasprintf("not ready: %s\n%s", up->not_ready, status);
 	panel_show(up->panel, text);
@@ -65,6 +65,16 @@ static void explain(struct up *up, const struct http_answer *answer)
 		http_explain(answer, up->not_ready);
 }
 
+static void say_login(struct up *up)
+{
+	char password[DEMO_PASSWORD];
+
+	if (demo_password(up->settings.data, password))
+		(void)snprintf(up->demo_login, sizeof up->demo_login,
+		               "dashboard: %s/ log in as %s with the password %s\n", up->url,
+		               DEMO_ACCOUNT, password);
+}
+
 static void on_probed(void *self, const struct http_answer *answer)
 {
 	struct up *up = self;
@@ -78,6 +88,7 @@ static void on_probed(void *self, const struct http_answer *answer)
 		explain(up, answer);
 	if (up->ready && up->settings.demo && !up->demo_started) {
 		up->demo_started = true;
+		say_login(up);
 		stack_start_demo(up->supervisor, &up->settings, up->directory, up->url,
 		                 outputs_of(up));
 	}

@@ -136,19 +136,6 @@ static void on_reply(struct rest *rest, const char *name, enum err err, struct b
 	}
 }
 
-/* The passwords in it: they are on their way to auth. */
-static void wipe_texts(ProtobufCMessage *message)
-{
-	for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
-		const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
-		char *const *text = (char *const *)((uint8_t *)message + field->offset);
-
-		if (field->type == PROTOBUF_C_TYPE_STRING &&
-		    field->label != PROTOBUF_C_LABEL_REPEATED && *text)
-			sodium_memzero(*text, strlen(*text));
-	}
-}
-
 void cookie_here(struct rest *rest)
 {
 	struct buf buf = { 0 };
@@ -156,5 +143,5 @@ void cookie_here(struct rest *rest)
 	rest_ask(rest, "auth", rest_pack(rest, &buf), rest->route->deadline_ms, on_reply);
 	sodium_memzero(buf.data, buf.len);
 	buf_free(&buf);
-	wipe_texts(rest_command(rest));
+	wire_wipe(rest_command(rest)); /* its passwords are on their way */
 }

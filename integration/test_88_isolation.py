@@ -16,7 +16,7 @@ import uuid
 import httpx
 import pytest
 
-from client import closed, frames, ingest, is_open, make_model, receive, rest, subscribe
+from client import closed, frames, ingest, make_model, receive, rest, subscribe
 from stack import free_port, until
 
 ADMIN = free_port()
@@ -213,10 +213,10 @@ OPERATIONS = [makes_a_model, changes_a_model, takes_the_other_s_name, streams, m
 
 
 async def listen(account):
-    """What the account hears live, until it is cancelled."""
-    async with subscribe(account.stack, account.key) as socket:
-        while True:
-            account.heard.append(await receive(socket, 3600))
+    """What the account hears live, until its socket is closed."""
+    async with subscribe(account.stack, account.key) as account.socket:
+        async for message in account.socket:
+            account.heard.append(json.loads(message))
 
 
 def look_through_heard(account):
@@ -256,10 +256,10 @@ async def test_nothing_of_one_account_is_ever_seen_by_the_other(accounts):
             if any(account.devices[-1] == message.get("device_id") for message in account.heard):
                 break
             await asyncio.sleep(0.1)
-    for task in listeners:
+    for account, task in zip(accounts, listeners):
         assert not task.done(), task
-        task.cancel()
-    await asyncio.gather(*listeners, return_exceptions=True)
+        await account.socket.close()
+        await task
     for account in accounts:
         assert len(account.heard) > 3
         look_through_heard(account)

@@ -318,8 +318,8 @@ static void add(const struct wanted *wanted, uint64_t seq, const Events__AuditRo
 	entry->resource = row->resource ? xstrdup(row->resource) : NULL;
 	entry->count = row->count;
 	read_record(wanted, seq, entry);
-	page->seqs[page->n_seqs++] = seq;
-	page->items[page->n_items++] = entry;
+	page->place->seqs[page->place->n_seqs++] = seq;
+	page->list->items[page->list->n_items++] = entry;
 }
 
 /* False: older than anything wanted. */
@@ -332,7 +332,7 @@ static bool look(const struct wanted *wanted, uint64_t seq, struct bytes value,
 
 	if (!row)
 		return true;
-	page->scanned_to_at = row->at_ms;
+	page->place->scanned_to_at = row->at_ms;
 	if (passes(wanted, row))
 		add(wanted, seq, row, page);
 	return wanted->from_ms == INT64_MIN || row->at_ms >= wanted->from_ms - SLACK_MS;
@@ -347,13 +347,13 @@ static enum err scan(const struct wanted *wanted, struct store *store, Raeh__Aud
 	struct bytes key, value;
 
 	for (size_t n = 0; scan_next(rows, &key, &value); n++) {
-		if (n == AUDIT_SCAN_MOST || page->n_items == wanted->limit)
+		if (n == AUDIT_SCAN_MOST || page->list->n_items == wanted->limit)
 			return OK; /* next is where it stopped */
-		page->next = key_read_u64(key_row(key).data);
-		if (!look(wanted, page->next, value, page))
+		page->place->next = key_read_u64(key_row(key).data);
+		if (!look(wanted, page->place->next, value, page))
 			break;
 	}
-	page->next = 0;
+	page->place->next = 0;
 	return scan_err(rows);
 }
 
@@ -369,8 +369,12 @@ enum err audit_list(const struct audit_source *source, struct store *store, stru
 		return ERR_MALFORMED;
 	page = xcalloc(1, sizeof *page);
 	raeh__audit_page__init(page);
-	page->items = xcalloc(wanted.limit, sizeof(Raeh__AuditEntry *));
-	page->seqs = xcalloc(wanted.limit, sizeof *page->seqs);
+	page->list = xcalloc(1, sizeof *page->list);
+	raeh__audit_list__init(page->list);
+	page->place = xcalloc(1, sizeof *page->place);
+	raeh__audit_place__init(page->place);
+	page->list->items = xcalloc(wanted.limit, sizeof(Raeh__AuditEntry *));
+	page->place->seqs = xcalloc(wanted.limit, sizeof *page->place->seqs);
 	err = wanted.before > 0 ? scan(&wanted, store, page) : OK;
 	if (err == OK)
 		*ret = page;

@@ -104,8 +104,8 @@ static void expect(const Raeh__ListAudit *wanted, const char *ids)
 	Raeh__AuditPage *page = page_of(&account, wanted);
 	char got[256] = "";
 
-	for (size_t i = 0; i < page->n_items; i++)
-		(void)sprintf(got + strlen(got), "%s ", page->items[i]->id);
+	for (size_t i = 0; i < page->list->n_items; i++)
+		(void)sprintf(got + strlen(got), "%s ", page->list->items[i]->id);
 	cr_assert_str_eq(got, ids);
 	wire_free(&page->base);
 }
@@ -119,17 +119,17 @@ Test(audit, lists_what_was_done_to_an_account_newest_first)
 	deletes(&other, 2, 2, 8);
 	deletes(&account, 3, 3, 0);
 	page = page_of(&account, &all);
-	cr_assert_eq(page->n_items, 2);
-	cr_assert_eq(page->next, 0);
-	cr_assert_str_eq(page->items[0]->id, "r3");
-	cr_assert_str_eq(page->items[0]->action, "model_deleted");
-	cr_assert_null(page->items[0]->by);
-	cr_assert_str_eq(page->items[1]->by, "14070000-0000-0000-0000-000000000000");
-	cr_assert_str_eq(page->items[1]->target, "0a010000-0000-0000-0000-000000000000");
-	cr_assert_str_eq(page->items[1]->address, "192.0.2.1");
-	cr_assert_eq(page->items[1]->created_at, 1000);
-	cr_assert_eq(page->items[1]->count, 1);
-	cr_assert_not(page->items[1]->redacted);
+	cr_assert_eq(page->list->n_items, 2);
+	cr_assert_eq(page->place->next, 0);
+	cr_assert_str_eq(page->list->items[0]->id, "r3");
+	cr_assert_str_eq(page->list->items[0]->action, "model_deleted");
+	cr_assert_null(page->list->items[0]->by);
+	cr_assert_str_eq(page->list->items[1]->by, "14070000-0000-0000-0000-000000000000");
+	cr_assert_str_eq(page->list->items[1]->target, "0a010000-0000-0000-0000-000000000000");
+	cr_assert_str_eq(page->list->items[1]->address, "192.0.2.1");
+	cr_assert_eq(page->list->items[1]->created_at, 1000);
+	cr_assert_eq(page->list->items[1]->count, 1);
+	cr_assert_not(page->list->items[1]->redacted);
 	wire_free(&page->base);
 }
 
@@ -179,13 +179,13 @@ Test(audit, goes_on_where_a_page_ended)
 	some.has_limit = 1;
 	some.limit = 2;
 	page = page_of(&account, &some);
-	cr_assert_eq(page->next, 4);
+	cr_assert_eq(page->place->next, 4);
 	wire_free(&page->base);
 	some.cursor = (char *)"a99r4";
 	expect(&some, "r3 r2 ");
 	some.cursor = (char *)"r2";
 	page = page_of(&account, &some);
-	cr_assert(page->n_items == 1 && page->next == 0);
+	cr_assert(page->list->n_items == 1 && page->place->next == 0);
 	wire_free(&page->base);
 	some.cursor = (char *)"a3";
 	expect(&some, "");
@@ -239,10 +239,10 @@ Test(audit, keeps_that_something_was_done_when_what_it_was_is_erased)
 	cr_assert_eq(store_write(store, batch), OK);
 	cr_assert_eq(journal_verify(journal, &bad), OK);
 	page = page_of(&account, &all);
-	cr_assert(page->items[0]->redacted && !page->items[0]->address);
-	cr_assert_str_eq(page->items[0]->action, "model_deleted");
+	cr_assert(page->list->items[0]->redacted && !page->list->items[0]->address);
+	cr_assert_str_eq(page->list->items[0]->action, "model_deleted");
 	wire_free(&page->base);
 	page = page_of(&other, &all);
-	cr_assert_not(page->items[0]->redacted);
+	cr_assert_not(page->list->items[0]->redacted);
 	wire_free(&page->base);
 }

@@ -33,7 +33,8 @@ void audit_wanted(struct auth *auth, struct bus_call *call, const struct uuid *a
 		return;
 	}
 	reply.result_case = AUTH__AUTH_REPLY__RESULT_AUDIT;
-	reply.audit = page;
+	reply.audit = page->list;
+	reply.audit_place = page->place;
 	core_answer(auth, call, &reply);
 	wire_free(&page->base);
 }

@@ -20,19 +20,20 @@
 /* One part: what it gave, and how much of that is told. */
 struct part {
 	char letter;
-	const Raeh__AuditPage *page;
+	const Raeh__AuditList *list;
+	const Raeh__AuditPlace *place;
 	size_t at;
 };
 
 /* True: behind the last of the page there may be more that nobody has looked at. */
 static bool is_cut(const struct part *part)
 {
-	return part->page->next != 0;
+	return part->place->next != 0;
 }
 
 static const Raeh__AuditEntry *head_of(const struct part *part)
 {
-	return part->at < part->page->n_items ? part->page->items[part->at] : NULL;
+	return part->at < part->list->n_items ? part->list->items[part->at] : NULL;
 }
 
 /* The part whose head is newer; NULL: nothing can be told, or what the other has not looked at
@@ -48,7 +49,7 @@ static struct part *next_part(struct part parts[2])
 		return first->created_at >= second->created_at ? &parts[0] : &parts[1];
 	next = first ? &parts[0] : &parts[1];
 	other = first ? &parts[1] : &parts[0];
-	if (is_cut(other) && other->page->scanned_to_at > head_of(next)->created_at)
+	if (is_cut(other) && other->place->scanned_to_at > head_of(next)->created_at)
 		return NULL;
 	return next;
 }
@@ -56,9 +57,9 @@ static struct part *next_part(struct part parts[2])
 /* Before which record it goes on; 0: there is no more. */
 static uint64_t next_of(const struct part *part)
 {
-	if (part->at == part->page->n_items)
-		return part->page->next;
-	return part->page->seqs[part->at] + 1;
+	if (part->at == part->list->n_items)
+		return part->place->next;
+	return part->place->seqs[part->at] + 1;
 }
 
 static char *link_of(struct rest *rest, const struct part parts[2])
@@ -85,7 +86,7 @@ static void merge(struct rest *rest, struct part parts[2])
 
 	merged.items = xcalloc(limit, sizeof(Raeh__AuditEntry *));
 	while (merged.n_items < limit && (part = next_part(parts)) != NULL)
-		merged.items[merged.n_items++] = part->page->items[part->at++];
+		merged.items[merged.n_items++] = part->list->items[part->at++];
 	link = link_of(rest, parts);
 	Raeh__AuditEntry **items = merged.items;
 
@@ -111,10 +112,12 @@ static void conclude(struct rest *rest)
 			rest_refuse_as_told(rest, *error);
 			return;
 		}
-		parts[!is_auth].page =
-		        (const Raeh__AuditPage *)rest_chosen(rest->replies[i], "audit");
+		parts[!is_auth].list =
+		        (const Raeh__AuditList *)rest_chosen(rest->replies[i], "audit");
+		parts[!is_auth].place = *(const Raeh__AuditPlace *const *)rest_member(
+		        rest->replies[i], "audit_place");
 	}
-	if (parts[0].page && parts[1].page)
+	if (parts[0].list && parts[0].place && parts[1].list && parts[1].place)
 		merge(rest, parts);
 	else
 		rest_refuse(rest, 503, "a part of the audit trail cannot be read now", "");

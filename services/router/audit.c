@@ -20,7 +20,8 @@ void on_list_audit(struct router *router, const struct asker *asker, struct bus_
 
 	if (err == OK) {
 		reply.result_case = ROUTER__ROUTER_REPLY__RESULT_AUDIT;
-		reply.audit = page;
+		reply.audit = page->list;
+		reply.audit_place = page->place;
 		answer(call, &reply);
 		wire_free(&page->base);
 	} else if (err == ERR_MALFORMED) {

@@ -46,7 +46,7 @@ static const char ingest_channel[] =
 static const char subscribe_channel[] =
 	"\"subscribe\":{\"address\":\"/stream/subscribe\",\"title\":\"An app hears insights\","
 	"\"description\":\"All insights of the account, from the first message on; what the app "
-	"sends is ignored.\","
+	"sends is ignored. The same with Accept: text/event-stream as Server-Sent Events.\","
 	"\"messages\":{\"subscribed\":{\"$ref\":\"#/components/messages/subscribed\"},"
 	"\"insight\":{\"$ref\":\"#/components/messages/insight\"}},"
 	"\"bindings\":{\"ws\":{\"bindingVersion\":\"0.1.0\",\"method\":\"GET\",\"query\":{"

@@ -235,9 +235,27 @@ static void add_request_body(struct schemas *schemas, struct buf *buf,
 
 /* ---- its answers ---- */
 
-static void add_success(struct schemas *schemas, struct buf *buf, const struct rest_route *route)
+/* JSON, but for a handler that says what it produces; a service's answer may be both. */
+static void add_content(struct schemas *schemas, struct buf *buf, const struct rest_route *route)
 {
 	const ProtobufCMessageDescriptor *result = result_of(route);
+	bool json = !route->produces || !route->here;
+
+	if (json) {
+		schema_add(buf, "\"application/json\":{\"schema\":");
+		if (result)
+			schema_ref(schemas, buf, result, false);
+		else
+			schema_add(buf, "{\"type\":\"object\"}");
+		schema_add(buf, "}");
+	}
+	if (route->produces)
+		schema_add(buf, "%s%s", json ? "," : "", route->produces);
+}
+
+static void add_success(struct schemas *schemas, struct buf *buf, const struct rest_route *route)
+{
+	const ProtobufCMessageDescriptor *command = command_of(route);
 	bool get = strcmp(route->method, "GET") == 0;
 
 	schema_add(buf, ",\"responses\":{\"%d\":{\"description\":\"%s\"", route->status,
@@ -249,17 +267,17 @@ static void add_success(struct schemas *schemas, struct buf *buf, const struct r
 		                "\"Link\":{\"$ref\":\"#/components/headers/Link\"}}");
 	if (route->status != 204) {
 		schema_add(buf, ",\"content\":{");
-		if (route->produces)
-			schema_add(buf, "%s", route->produces);
-		else
-			schema_add(buf, "\"application/json\":{\"schema\":");
-		if (!route->produces && result)
-			schema_ref(schemas, buf, result, false);
-		else if (!route->produces)
-			schema_add(buf, "{\"type\":\"object\"}");
-		schema_add(buf, route->produces ? "}" : "}}");
+		add_content(schemas, buf, route);
+		schema_add(buf, "}");
 	}
 	schema_add(buf, "}");
+	if (command && protobuf_c_message_descriptor_get_field_by_name(command, "respond_async")) {
+		schema_add(buf,
+		           ",\"202\":{\"description\":\"Durable, and on its way to the edges: for "
+		           "Prefer: respond-async.\",\"content\":{");
+		add_content(schemas, buf, route);
+		schema_add(buf, "}}");
+	}
 	if (get)
 		schema_add(buf, ",\"304\":{\"$ref\":\"#/components/responses/NotModified\"}");
 }

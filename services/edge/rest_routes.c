@@ -8,6 +8,8 @@
 /* What a row does not name is 0. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
+#define CSV "\"text/csv\":{\"schema\":{\"type\":\"string\"}}"
+
 /* clang-format off */
 const struct rest_route rest_routes[] = {
 	{ "POST", "/v1/device-models",
@@ -49,7 +51,7 @@ const struct rest_route rest_routes[] = {
 	  "What is missing of a session, slot by slot, and why." },
 	{ "GET", "/v1/sessions/{id}/insights",
 	  SCOPE_READ, REST_PUBLISHER_PAGES, "session_insights", "insights", 200,
-	  "List the insights of a session, oldest first." },
+	  "List the insights of a session, oldest first.", .produces = CSV },
 	{ "GET", "/v1/sessions/{id}/frames",
 	  SCOPE_READ, REST_PUBLISHER, "frame_runs", "frame_runs", 200,
 	  "Download the raw samples of a session as CSV, EDF+ or BDF+.",
@@ -58,7 +60,7 @@ const struct rest_route rest_routes[] = {
 	              "\"application/octet-stream\":{}" },
 	{ "GET", "/v1/insights",
 	  SCOPE_READ, REST_PUBLISHERS, "list_insights", "insights", 200,
-	  "List the insights of all sessions, newest first." },
+	  "List the insights of all sessions, newest first.", .produces = CSV },
 	{ "POST", "/v1/keys",
 	  SCOPE_KEYS, REST_AUTH, "mint_key", "key", 201,
 	  "Mint an API key; it is told in this answer alone." },

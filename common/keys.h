@@ -42,6 +42,8 @@
  *     process    'O' number(8)          nil          NumberedInsight
  *     auth and   '1' name               -            KeptRow: of an Idempotency-Key
  *     router     '2' ms(8)+account+name nil          nothing: the same by time
+ *                'h' hour(8)+key id     -            UsageRow: what was done in that hour
+ *                'R' slot(4)+inc(16)    nil          number(8)+wall ms(8) of its last report
  *     auth,      'A' journal seq(8)     -            AuditRow: the account's part of the journal
  *     router     'A'                    nil          nothing: the rows above are whole
  *     all        'j' seq(8)             nil          journal record

@@ -1,11 +1,12 @@
-"""The audit trail: who did what, and that nobody can change it unseen."""
+"""The audit trail: who did what, and that nobody can change it unseen. Usage: how much."""
 import asyncio
 import json
+import signal
 import subprocess
 
 import pytest
 
-from client import ingest, make_model, receive, rest, subscribe
+from client import frames, ingest, make_model, receive, rest, subscribe
 from stack import BIN, Key, Stack, environment, until
 
 STACK = {"edges": 2, "args": ["--behind-proxy"]}
@@ -169,3 +170,92 @@ def test_nobody_else_sees_it(stack, backend):
     stranger = stack.key(scopes=ALL)
     assert backend.id not in json.dumps(trail(stack, stranger, limit=200))
     assert trail(stack, stranger, key_id=backend.id) == []
+
+
+# ---- GET /v1/usage ----
+
+HOUR = {"key_id", "hour", "requests", "connections", "frames", "bytes", "insights"}
+
+
+def used(stack, key, **query):
+    """Sums over the hours: a test may run through the end of one."""
+    with rest(stack, key) as http:
+        answer = http.get("/v1/usage", params=query)
+    assert answer.status_code == 200, answer.text
+    sums = {}
+    for row in answer.json():
+        assert set(row) == HOUR and row["hour"].endswith(":00:00.000Z")
+        of_key = sums.setdefault(row["key_id"], dict.fromkeys(HOUR - {"key_id", "hour"}, 0))
+        for name in of_key:
+            of_key[name] += row[name]
+    return sums
+
+
+async def test_what_a_key_has_done_is_counted_exactly(stack, backend):
+    with rest(stack, backend) as http:
+        made = http.post("/v1/keys", json={"label": "k"}).json()
+    key = Key(made["id"], made["key"], backend.account)
+    model = make_model(stack, key)  # one request
+    with rest(stack, key) as http:
+        for _ in range(3):
+            assert http.get("/v1/sessions").status_code == 200
+        assert http.get("/v1/keys").status_code == 403  # counts: it was answered
+    async with subscribe(stack, key) as ear, ingest(stack, key, model, "u") as socket:
+        await receive(ear)
+        await receive(socket)
+        for message in frames(20):
+            await socket.send(message)
+        heard = 0
+        while heard < 3:
+            heard += "type" in await receive(ear)
+        expected = {"requests": 5, "connections": 2, "frames": 100, "bytes": 100 * (12 + 40)}
+
+        def counted():
+            of_key = used(stack, backend, key_id=key.id).get(key.id, {})
+            return of_key if of_key.get("frames") == 100 and of_key["insights"] >= 3 else None
+        of_key = await asyncio.to_thread(until, "all is reported", counted, 30, 0.3)
+    assert {name: of_key[name] for name in expected} == expected
+    everything = used(stack, backend)
+    assert everything[key.id]["frames"] == 100 and backend.id in everything
+
+
+def test_what_was_done_before_an_edge_stops_is_told(stack, backend):
+    """A drain tells the rest; so does every restart of auth meanwhile."""
+    edges = [stack.pid(f"edge-{n}") for n in range(2)]
+    auth = stack.kill("auth")
+    with rest(stack, backend) as http:
+        until("auth is back", lambda: http.get("/v1/keys").status_code == 200, 30)
+    stack.wait_restarted("auth", auth)
+    asked = used(stack, backend)
+    for n in range(2):
+        stack.kill(f"edge-{n}", signal.SIGTERM)
+    for n in range(2):
+        stack.wait_restarted(f"edge-{n}", edges[n])
+    stack.wait_ready()
+    now = used(stack, backend)[backend.id]["requests"]
+    assert now >= asked.get(backend.id, {"requests": 0})["requests"] + 1
+
+
+def test_usage_has_pages_and_filters(stack, backend):
+    with rest(stack, backend) as http:
+        for n in range(3):
+            made = http.post("/v1/keys", json={"label": "k"}).json()
+            with rest(stack, Key(made["id"], made["key"], "")) as other:
+                assert other.get("/v1/sessions").status_code == 200
+        until("all are reported", lambda: len(used(stack, backend)) == 4, 30, 0.3)
+        whole = http.get("/v1/usage").json()
+        pages, url = [], "/v1/usage?limit=1"
+        while url and len(pages) < 20:
+            answer = http.get(url)
+            pages += answer.json()
+            url = answer.links.get("next", {}).get("url")
+        assert [(row["key_id"], row["hour"]) for row in pages] == [
+            (row["key_id"], row["hour"]) for row in whole]
+        assert http.get("/v1/usage?to=2020-01-01T00:00:00.000Z").json() == []
+        assert http.get("/v1/usage?from=2100-01-01T00:00:00.000Z").json() == []
+        assert http.get(f"/v1/usage?from={whole[-1]['hour']}").json() != []
+        for bad in ("limit=0", "key_id=x", "cursor=x", "from=x"):
+            assert http.get(f"/v1/usage?{bad}").status_code == 400, bad
+    stranger = stack.key(scopes=ALL)
+    assert backend.id not in used(stack, stranger)
+    assert used(stack, stranger, key_id=backend.id) == {}

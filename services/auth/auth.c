@@ -6,6 +6,7 @@
 #include "services/auth/commands.h"
 #include "services/auth/deliver.h"
 #include "services/auth/edges.h"
+#include "services/auth/hours.h"
 #include "services/auth/group.h"
 #include "services/auth/impact.h"
 #include "services/auth/revoke.h"
@@ -134,6 +135,15 @@ static void on_list_audit(struct auth *auth, struct bus_call *call,
 		audit_wanted(auth, call, &caller.account, request->list_audit);
 }
 
+static void on_list_usage(struct auth *auth, struct bus_call *call,
+                          const Auth__AuthRequest *request)
+{
+	struct caller caller;
+
+	if (may_manage_keys(auth, call, request, &caller))
+		hours_wanted(auth, call, &caller.account, request->list_usage);
+}
+
 static void on_patch_key(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request)
 {
 	struct caller caller;
@@ -195,6 +205,7 @@ static handler_fn *const handlers[] = {
 	[AUTH__AUTH_REQUEST__COMMAND_REVOKE_KEYS] = on_revoke_keys,
 	[AUTH__AUTH_REQUEST__COMMAND_KEY_IMPACT] = on_key_impact,
 	[AUTH__AUTH_REQUEST__COMMAND_LIST_AUDIT] = on_list_audit,
+	[AUTH__AUTH_REQUEST__COMMAND_LIST_USAGE] = on_list_usage,
 };
 
 /* ---- commands that their client has named ---- */
@@ -303,6 +314,7 @@ static void on_housekeeping(void *self)
 		log_warn("usage-not-flushed", "why=\"%s\"", store_why(auth->store));
 	ops_expire(auth->ops);
 	shares_tidy(auth->shares, clock_boot_ms());
+	hours_tidy(auth->store);
 	trim_notices(auth);
 	edges_sweep(auth);
 	timer_set(auth->loop, &auth->housekeeping, HOUSEKEEPING_MS, on_housekeeping, auth);
@@ -395,6 +407,7 @@ void auth_free(struct auth *auth)
 	if (auth->loaded && usage_flush(auth->usage) != OK)
 		log_warn("usage-not-flushed", "why=\"%s\"", store_why(auth->store));
 	lists_done(auth);
+	hours_done(auth);
 	core_done(auth);
 	logins_stop(auth);
 	revokes_free(auth->revokes);

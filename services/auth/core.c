@@ -371,6 +371,7 @@ void core_start(struct auth *auth)
 	TAILQ_INIT(&auth->parked);
 	TAILQ_INIT(&auth->deliveries);
 	TAILQ_INIT(&auth->lists);
+	TAILQ_INIT(&auth->hours_lists);
 	TAILQ_INIT(&auth->groups);
 	TAILQ_INIT(&auth->impacts);
 }

@@ -55,6 +55,7 @@ struct revokes;
 struct users;
 struct delivery;
 struct listing;
+struct hours_list;
 struct group;
 struct impact;
 struct append;
@@ -64,6 +65,7 @@ TAILQ_HEAD(appends, append);
 TAILQ_HEAD(held_answers, held);
 TAILQ_HEAD(deliveries, delivery);
 TAILQ_HEAD(listings, listing);
+TAILQ_HEAD(hours_lists, hours_list);
 TAILQ_HEAD(groups, group);
 TAILQ_HEAD(impacts, impact);
 
@@ -88,6 +90,8 @@ struct auth {
 	struct deliveries deliveries;
 	struct listings lists;
 	size_t n_lists;
+	struct hours_lists hours_lists;
+	size_t n_hours_lists;
 	struct groups groups;
 	size_t n_groups;
 	struct impacts impacts;

@@ -3,6 +3,7 @@
  * of its limits.
  */
 #include "services/auth/commands.h"
+#include "services/auth/hours.h"
 
 #include "common/clock.h"
 
@@ -37,6 +38,8 @@ static bool is_sound(const Auth__KeysUsed *used, struct refusal *ret_why)
 		                   USES_MOST, DEMANDS_MOST);
 	else if ((used->n_uses > 0 || used->n_demands > 0) && !is_named)
 		*ret_why = refusal(400, "keys_used: expected the slot and incarnation of an edge");
+	else if (used->n_uses > 0 && used->number == 0)
+		*ret_why = refusal(400, "keys_used: expected the number of the report");
 	else
 		return true;
 	return false;
@@ -84,6 +87,11 @@ void keys_used_wanted(struct auth *auth, struct bus_call *call, const Auth__Keys
 	}
 	for (size_t i = 0; i < used->n_key; i++)
 		note_use(auth, used->key[i], used->used_ms[i]);
+	if (used->n_uses > 0 && hours_add(auth->store, used) != OK) {
+		why = REFUSAL_AWAY("what was used cannot be written down");
+		core_refuse(auth, call, &why);
+		return;
+	}
 	for (size_t i = 0; i < used->n_uses; i++)
 		note_use(auth, used->uses[i]->key, used->uses[i]->at_ms);
 	if (used->n_demands > 0) {

@@ -85,6 +85,9 @@ const struct rest_route rest_routes[] = {
 	  SCOPE_KEYS, REST_AUTH, "revoke_key", "receipt", 200,
 	  "Revoke an API key at once and close its sockets; answers with the "
 	  "receipt.", .deadline_ms = REST_REVOKE_MS },
+	{ "GET", "/v1/usage",
+	  SCOPE_KEYS, REST_AUTH, "list_usage", "usage", 200,
+	  "What was done with each API key, hour by hour, newest first." },
 	{ "GET", "/v1/audit",
 	  SCOPE_KEYS, REST_AUTH, "list_audit", "audit", 200,
 	  "Who did what to which key, device model or session, when and from where, and who read "

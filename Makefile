@@ -16,7 +16,7 @@
 #   make test-compose the stack of docker-compose.yml in an engine of its own (root)
 #   make test-debian13  build and test in a Debian 13 root of its own (root)
 #   make install      the programs into DESTDIR, PREFIX
-#   make deps         install the Debian packages that the rest needs
+#   make deps         install the Debian packages that all of this needs
 #   make clean        remove build/
 #
 # A folder in services/ is a service; x_test.c is a test program, x_fuzz.c a fuzz target,
@@ -141,11 +141,13 @@ parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 deps:
 	@./deps
 
-run: deps
+run:
+	@./deps build
 	@$(MAKE) --no-print-directory $(parallel) all
 	@exec $(B)/bin/raeh up
 
-demo: deps
+demo:
+	@./deps build
 	@$(MAKE) --no-print-directory $(parallel) all
 	@exec $(B)/bin/raeh up --demo
 

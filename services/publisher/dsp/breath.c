@@ -20,10 +20,10 @@
 #define PRIOR_PER_MIN 15.0f /* adults at rest */
 #define PRIOR_SD      0.7f  /* of log r: 7.5 to 30 a minute is within one */
 #define MOVE_PER_MIN  1.5f  /* a step of 5 s */
-#define RESTART       0.02f
-#define MODE_PER_MIN  2.0f /* within which a rate is called right */
-#define AROUND        3    /* beats each side that a beat is compared with */
-#define FAR_INTERVAL  0.3f /* of the median: a missed or a false beat */
+#define RESTART       0.05f /* a step: a sigh or a word every minute or two */
+#define MODE_PER_MIN  2.0f  /* within which a rate is called right */
+#define AROUND        3     /* beats each side that a beat is compared with */
+#define FAR_INTERVAL  0.25f /* of the median: a missed or a false beat */
 #define FAR_HEIGHT    0.6f
 #define LEAST_BEATS   8      /* in the window: below, there is no pulse to breathe in */
 #define DEPTH_NONE    0.001f /* of the mean: rounding of a pulse that does not breathe */

@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, api } from "./api";
+import type { User } from "./types";
 
 export const asError = (error: unknown) =>
   error instanceof ApiError ? error : new ApiError(0, "Something went wrong", String(error), null, null);
@@ -131,4 +132,20 @@ export function useTitle(title: string) {
   useEffect(() => {
     document.title = `${title} · raeh`;
   }, [title]);
+}
+
+const names = signal<Map<string, string>>(new Map());
+let namesAsked = 0;
+
+// The e-mail of a user of this account, by id; null while it is not known, or is not a user's.
+export function useUserName(id: string | null) {
+  useEffect(() => {
+    if (!id || Date.now() - namesAsked < 60000) return;
+    namesAsked = Date.now();
+    api.get<User[]>("/v1/users").then(
+      (users) => (names.value = new Map(users.map((user) => [user.id, user.email]))),
+      () => undefined, // an id without a name is shown as it is
+    );
+  }, [id]);
+  return (id && names.value.get(id)) || null;
 }

@@ -4,7 +4,7 @@ import { api } from "../lib/api";
 import { exact } from "../lib/format";
 import { go } from "../lib/router";
 import type { Key, Scope } from "../lib/types";
-import { useAction, useGet, useTitle } from "../lib/use";
+import { useAction, useGet, useTitle, useUserName } from "../lib/use";
 import { Absent, Badge, Button, Card, Dialog, Fault, Id, Input, NotFound, PageHead, Rows, Select, Time, toast } from "../ui/basic";
 import { Bars } from "../ui/chart";
 import { Scopes, ShownOnce } from "../ui/mint";
@@ -70,9 +70,13 @@ function Use({ of }: { of: Key }) {
       ) : (
         <Rows n={2} />
       )}
-      <h3>Last three days</h3>
-      <Bars tall values={usage.byHour(of.id)} label={`${usage.total(of.id)} frames and requests in 72 hours`} />
-      <p class="muted small-text">{exact(usage.total(of.id))} frames and requests</p>
+      {!usage.error && (
+        <>
+          <h3>Last three days</h3>
+          <Bars tall values={usage.byHour(of.id)} label={`${usage.total(of.id)} frames and requests in 72 hours`} />
+          <p class="muted small-text">{exact(usage.total(of.id))} frames and requests</p>
+        </>
+      )}
     </Card>
   );
 }
@@ -104,7 +108,7 @@ function Facts({ of }: { of: Key }) {
         <dt>Created</dt>
         <dd>
           <Time at={of.created_at} />
-          {of.minted_by && <span class="muted"> by a key</span>}
+          <Maker id={of.minted_by} />
         </dd>
         <dt>Last used</dt>
         <dd>
@@ -119,6 +123,12 @@ function Facts({ of }: { of: Key }) {
       </dl>
     </Card>
   );
+}
+
+function Maker({ id }: { id: string | null }) {
+  const user = useUserName(id);
+  if (!id) return null;
+  return user ? <span class="muted"> by {user}</span> : <span class="muted"> by <code title={id}>{id.slice(0, 8)}…</code></span>;
 }
 
 // Who still uses the old key while both live.

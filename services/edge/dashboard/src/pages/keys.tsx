@@ -1,14 +1,14 @@
 // API Keys: the list, making one, deleting one, and finding one that somebody pastes.
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { hintOfKey, looksLikeKey } from "../lib/key";
 import { Link } from "../lib/router";
 import type { Key } from "../lib/types";
-import { usePages, useTitle } from "../lib/use";
+import { usePages, useTitle, useUserName } from "../lib/use";
 import { Badge, Button, Card, Empty, Fault, IconButton, PageHead, Pager, Rows, Time } from "../ui/basic";
 import { Bars } from "../ui/chart";
 import { Icon } from "../ui/icon";
 import { MintDialog } from "../ui/mint";
-import { RevokeDialog } from "../ui/revoke";
+import { RevokeDialog, socketWords, useImpact } from "../ui/revoke";
 import { useUsage } from "./usage";
 
 export const isOver = (key: Key) => key.expires_at !== null && new Date(key.expires_at).getTime() < Date.now();
@@ -44,11 +44,11 @@ function matches(key: Key, search: Search) {
 
 export function KeysPage() {
   useTitle("API Keys");
-  const keys = usePages<Key>("/v1/keys?limit=200", 15000);
+  const [search, setSearch] = useState(nothing);
+  const keys = usePages<Key>(search.hint ? `/v1/keys?hint=${search.hint}` : "/v1/keys?limit=50", 15000);
   const usage = useUsage(24);
   const [minting, setMinting] = useState(false);
   const [deleting, setDeleting] = useState<Key | null>(null);
-  const [search, setSearch] = useState(nothing);
   const shown = useMemo(() => (keys.data || []).filter((key) => matches(key, search)), [keys.data, search]);
 
   const create = (
@@ -62,7 +62,7 @@ export function KeysPage() {
         {create}
       </PageHead>
       {keys.error && <Fault error={keys.error} retry={keys.reload} />}
-      {keys.data?.length === 0 && keys.page === 1 ? (
+      {keys.data?.length === 0 && keys.page === 1 && !search.hint ? (
         <Card>
           <Empty icon="keys" title="No keys yet" action={create}>
             Give each firmware, app and backend a key of its own: then you can take it away from one
@@ -84,7 +84,8 @@ export function KeysPage() {
                     <th>Label</th>
                     <th>Key</th>
                     <th class="wide-only">Scopes</th>
-                    <th class="wide-only">Use, 24 h</th>
+                    <th class="num wide-only">Open sockets</th>
+                    {!usage.error && <th class="wide-only">Use, 24 h</th>}
                     <th>Last used</th>
                     <th class="wide-only">Created</th>
                     <th>
@@ -106,15 +107,21 @@ export function KeysPage() {
                         <code>raeh_{key.hint}…</code>
                       </td>
                       <td class="wide-only muted small-text">{key.scopes.join(", ")}</td>
-                      <td class="wide-only spark-cell">
-                        <Bars values={usage.byHour(key.id)} label={`${usage.total(key.id)} frames and requests in 24 hours`} />
+                      <td class="num wide-only">
+                        <OpenSockets id={key.id} />
                       </td>
+                      {!usage.error && (
+                        <td class="wide-only spark-cell">
+                          <Bars values={usage.byHour(key.id)} label={`${usage.total(key.id)} frames and requests in 24 hours`} />
+                        </td>
+                      )}
                       <td>
                         <Time at={key.last_used_at} />
                         {key.last_used_address && <div class="muted small-text">{key.last_used_address}</div>}
                       </td>
                       <td class="wide-only">
                         <Time at={key.created_at} />
+                        <Maker id={key.minted_by} />
                       </td>
                       <td class="row-actions">
                         <IconButton icon="trash" label={`Delete ${key.label}`} onClick={() => setDeleting(key)} />
@@ -144,6 +151,29 @@ export function KeysPage() {
       )}
     </>
   );
+}
+
+// Asked only for the rows that are looked at.
+function OpenSockets({ id }: { id: string }) {
+  const place = useRef<HTMLSpanElement>(null);
+  const [seen, setSeen] = useState(false);
+  useEffect(() => {
+    const sight = new IntersectionObserver(([entry]) => setSeen(entry.isIntersecting));
+    if (place.current) sight.observe(place.current);
+    return () => sight.disconnect();
+  }, []);
+  const { impact } = useImpact(seen ? id : null, 10000);
+  const open = impact ? impact.sockets.ingest + impact.sockets.subscribe : null;
+  return (
+    <span ref={place} title={impact ? socketWords(impact.sockets) : undefined} class={open ? undefined : "muted"}>
+      {open ?? "–"}
+    </span>
+  );
+}
+
+function Maker({ id }: { id: string | null }) {
+  const user = useUserName(id);
+  return user ? <div class="muted small-text">{user}</div> : null;
 }
 
 function SearchBox({ search, onSearch }: { search: Search; onSearch: (search: Search) => void }) {

@@ -152,6 +152,7 @@ function write(tile: Tile, vitals: Vitals, now: number) {
   for (const [type, node] of tile.values) {
     const last = vitals.last.get(type);
     say(node, last ? reading(type, last.value) : "--");
+    if (last) node.parentElement?.removeAttribute("data-none");
   }
   const hr = vitals.last.get("hr");
   const stale = vitals.at > 0 && now - vitals.at > STALE_MS;
@@ -354,11 +355,11 @@ function TileView({ session, wall, onOpen }: { session: Session; wall: Wall; onO
             <span class="unit">{kindOf("hr").unit}</span>
           </span>
           <span class="tile-side">
-            <span class="tile-spo2">
+            <span class="tile-spo2" data-none="">
               <span data-type="spo2">--</span>
               <span class="unit">%</span>
             </span>
-            <span class="tile-rr">
+            <span class="tile-rr" data-none="">
               <span data-type="rr">--</span>
               <span class="unit">brpm</span>
             </span>

@@ -115,7 +115,7 @@ function Latest({ byType, open }: { byType: Map<string, Insight[]>; open: boolea
         const last = rows?.[rows.length - 1];
         const kind = kindOf(type);
         return (
-          <section key={type} class={`card vital ${type}${last?.sqi_class === "unfit" ? " unfit" : ""}`}>
+          <section key={type} class={`card vital ${type}${!last || last.sqi_class === "unfit" ? " unfit" : ""}`}>
             <h2>{kind.name}</h2>
             <p class="vital-value">
               {last ? reading(type, last.value) : "--"} <span class="unit">{kind.unit}</span>

@@ -16,8 +16,8 @@ export interface Impact {
 }
 
 // What the server says of a key's open sockets, devices and children.
-export function useImpact(id: string, everyMs = 0) {
-  const loaded = useGet<Record<string, unknown>>(`/v1/keys/${id}/impact`, everyMs);
+export function useImpact(id: string | null, everyMs = 0) {
+  const loaded = useGet<Record<string, unknown>>(id && `/v1/keys/${id}/impact`, everyMs);
   return { ...loaded, impact: loaded.data ? readImpact(loaded.data) : null };
 }
 

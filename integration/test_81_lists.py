@@ -100,6 +100,25 @@ def test_models_come_in_pages(stack):
         assert pages(http, "/v1/device-models") == [made[::-1]]
 
 
+def test_keys_come_in_pages_and_are_found(stack):
+    first = stack.key(scopes="ingest,subscribe,read,write,keys")
+    labels = ["Firmware", "App of Ann", "App of Bob", "Backend"]
+    with rest(stack, first) as http:
+        made = [http.post("/v1/keys", json={"label": label}).json() for label in labels]
+        ids = [key["id"] for key in reversed(made)] + [first.id]
+        found = pages(http, "/v1/keys?limit=2")
+        assert [len(page) for page in found] == [2, 2, 1]
+        assert [key["id"] for key in flat(found)] == ids
+        assert [key["id"] for key in flat(pages(http, "/v1/keys"))] == ids
+        apps = flat(pages(http, "/v1/keys?label=app+of&limit=1"))
+        assert [key["label"] for key in apps] == ["App of Bob", "App of Ann"]
+        hinted = http.get(f"/v1/keys?hint={made[0]['hint']}").json()
+        assert made[0]["id"] in [key["id"] for key in hinted]
+        assert all(key["hint"] == made[0]["hint"] for key in hinted)
+        answer = http.get("/v1/keys?cursor=x")
+        assert answer.status_code == 400 and answer.json()["detail"].startswith("cursor")
+
+
 def test_bad_filters_are_named(http):
     for query, field in (("sessions?cursor=x", "cursor"), ("insights?cursor=x", "cursor"),
                          ("device-models?cursor=x", "cursor"), ("sessions?from=yesterday", "from"),

@@ -18,8 +18,9 @@ struct listing {
 	struct bus_call *call;
 	struct uuid account;
 	struct store_scan *scan;
-	char *external_id; /* NULL: all */
+	char *external_id, *hint, *label; /* NULL: all */
 	size_t left, n, cap, bytes;
+	bool is_cut; /* one more would have come */
 	Events__KeyRow **row;
 	struct timer timer;
 };
@@ -33,6 +34,8 @@ static void free_list(struct listing *list)
 		wire_free(&list->row[i]->base);
 	mem_free(list->row);
 	mem_free(list->external_id);
+	mem_free(list->hint);
+	mem_free(list->label);
 	scan_close(list->scan);
 	mem_free(list);
 }
@@ -57,8 +60,18 @@ static void answer_list(struct listing *list)
 		keys.items[i] = list->row[i]->key;
 	reply.result_case = AUTH__AUTH_REPLY__RESULT_KEYS;
 	reply.keys = &keys;
+	if (list->is_cut && list->n > 0)
+		reply.next = list->row[list->n - 1]->key->id;
 	core_answer(list->auth, TAKE(list->call), &reply);
 	mem_free(keys.items);
+}
+
+static bool is_wanted(const struct listing *list, const Auth__Key *key)
+{
+	return (!list->external_id ||
+	        (key->external_id && strcmp(key->external_id, list->external_id) == 0)) &&
+	       (!list->hint || strcmp(key->hint, list->hint) == 0) &&
+	       (!list->label || strcasestr(key->label, list->label));
 }
 
 /* False when it is full. */
@@ -70,15 +83,15 @@ static bool add_row(struct listing *list, struct bytes value)
 		log_error("row-malformed", "table=k");
 		return true;
 	}
-	if (list->external_id &&
-	    (!row->key->external_id || strcmp(row->key->external_id, list->external_id) != 0)) {
+	if (!is_wanted(list, row->key)) {
 		wire_free(&row->base);
 		return true;
 	}
 	show_last_use(list->auth, &list->account, row->key);
 	list->bytes += 8 + protobuf_c_message_get_packed_size(&row->key->base);
-	if (list->bytes > LIST_BYTES) {
+	if (list->left == 0 || list->bytes > LIST_BYTES) {
 		wire_free(&row->base);
+		list->is_cut = true;
 		return false;
 	}
 	if (list->n == list->cap) {
@@ -95,11 +108,12 @@ static void on_slice(void *self)
 	struct listing *list = self;
 	struct bytes key, value;
 	struct refusal why;
+	bool is_over = false;
 	enum err err;
 
-	for (int i = 0; i < SLICE_ROWS && list->left > 0; i++) {
+	for (int i = 0; i < SLICE_ROWS && !is_over; i++) {
 		if (!scan_next(list->scan, &key, &value)) {
-			list->left = 0;
+			is_over = true;
 			err = scan_err(list->scan);
 			if (err != OK) {
 				why = refusal_of(err, REFUSAL_AWAY("the list cannot be read"));
@@ -108,10 +122,10 @@ static void on_slice(void *self)
 				return;
 			}
 		} else if (!add_row(list, value)) {
-			list->left = 0;
+			is_over = true;
 		}
 	}
-	if (list->left > 0) {
+	if (!is_over) {
 		timer_set(list->auth->loop, &list->timer, 0, on_slice, list);
 		return;
 	}
@@ -119,16 +133,28 @@ static void on_slice(void *self)
 	free_list(list);
 }
 
+static bool is_well_asked(const Auth__ListKeys *wanted, struct uuid *ret_before,
+                          struct refusal *ret_why)
+{
+	if (wanted->has_limit && wanted->limit == 0)
+		*ret_why = refusal(400, "limit: expected 1 or more, got 0");
+	else if (wanted->external_id && !wanted->external_id[0])
+		*ret_why = refusal(400, "external_id: expected 1 to 128 bytes, got 0");
+	else if (wanted->cursor && !uuid_parse(wanted->cursor, ret_before))
+		*ret_why = refusal(400, "cursor: expected one from a Link header");
+	else
+		return true;
+	return false;
+}
+
 void list_wanted(struct auth *auth, struct bus_call *call, const struct uuid *account,
                  const Auth__ListKeys *wanted)
 {
-	struct refusal why = refusal(400, "limit: expected 1 or more, got 0");
+	struct refusal why;
 	struct listing *list;
+	struct uuid before;
 
-	if (wanted->external_id && !wanted->external_id[0])
-		why = refusal(400, "external_id: expected 1 to 128 bytes, got 0");
-	if ((wanted->has_limit && wanted->limit == 0) ||
-	    (wanted->external_id && !wanted->external_id[0])) {
+	if (!is_well_asked(wanted, &before, &why)) {
 		core_refuse(auth, call, &why);
 		return;
 	}
@@ -142,8 +168,10 @@ void list_wanted(struct auth *auth, struct bus_call *call, const struct uuid *ac
 	list->call = call;
 	list->account = *account;
 	list->external_id = wanted->external_id ? xstrdup(wanted->external_id) : NULL;
+	list->hint = wanted->hint ? xstrdup(wanted->hint) : NULL;
+	list->label = wanted->label ? xstrdup(wanted->label) : NULL;
 	list->left = wanted->has_limit ? wanted->limit : SIZE_MAX;
-	list->scan = rows_scan_keys(auth->store, account);
+	list->scan = rows_scan_keys(auth->store, account, wanted->cursor ? &before : NULL);
 	TAILQ_INSERT_TAIL(&auth->lists, list, link);
 	auth->n_lists++;
 	on_slice(list);

@@ -353,9 +353,16 @@ struct store_scan *rows_scan_table(struct store *store, const struct uuid *accou
 	return scan_prefix(store, prefix, true);
 }
 
-struct store_scan *rows_scan_keys(struct store *store, const struct uuid *account)
+struct store_scan *rows_scan_keys(struct store *store, const struct uuid *account,
+                                  const struct uuid *before)
 {
-	return rows_scan_table(store, account, 'k');
+	struct key from, to;
+
+	if (!before)
+		return rows_scan_table(store, account, 'k');
+	key_start(&from, PARTITION_OWN, account, 'k');
+	to = rows_id_key('k', account, before);
+	return scan_open(store, key_bytes(&from), key_bytes(&to), true);
 }
 
 bool rows_next_id(struct store_scan *scan, struct uuid *ret)

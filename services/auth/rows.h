@@ -40,8 +40,9 @@ void rows_put_last_used(struct store_batch *batch, const struct uuid *account,
                         const struct uuid *id, int64_t used_ms);
 void rows_trim_notices(struct store_batch *batch, uint64_t through);
 
-/* Living keys of an account, newest first. */
-struct store_scan *rows_scan_keys(struct store *store, const struct uuid *account);
+/* Living keys of an account, newest first; before: only those older than it, NULL for all. */
+struct store_scan *rows_scan_keys(struct store *store, const struct uuid *account,
+                                  const struct uuid *before);
 
 /* The next id of a scan of these two; false: there is none, or scan_err(). Keys that a key has
  * minted, and keys that have or had an external_id: they may be dead, look. */

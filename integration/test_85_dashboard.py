@@ -80,6 +80,10 @@ def test_one_logs_out_and_in_again(scenarios):
     passed(scenarios, "logsOutAndIn")
 
 
+def test_an_invitation_lets_one_person_in(scenarios):
+    passed(scenarios, "invitation")
+
+
 def test_five_hundred_tiles_are_live_at_once(scenarios):
     notes = passed(scenarios, "manyTiles")
     assert notes["tiles"] == 500

@@ -4,8 +4,8 @@ import { look } from "./look.mjs";
 import * as scenarios from "./scenarios.mjs";
 
 const { newcomer, keyShownOnce, snippets, live, pastedKey, deleteCloses, noReplyHoldsTheKey } = scenarios;
-const { foreignSite, policyHolds, otherAccount, logsOutAndIn, manyTiles, watchStops, nothingComplained } = scenarios;
-const order = { newcomer, keyShownOnce, snippets, live, look, pastedKey, deleteCloses, foreignSite, policyHolds, otherAccount, logsOutAndIn, manyTiles, watchStops, noReplyHoldsTheKey, nothingComplained };
+const { foreignSite, policyHolds, otherAccount, logsOutAndIn, invitation, manyTiles, watchStops, nothingComplained } = scenarios;
+const order = { newcomer, keyShownOnce, snippets, live, look, pastedKey, deleteCloses, foreignSite, policyHolds, otherAccount, logsOutAndIn, invitation, manyTiles, watchStops, noReplyHoldsTheKey, nothingComplained };
 
 const needed = ["newcomer", "snippets", "live"];
 

@@ -260,6 +260,30 @@ export async function logsOutAndIn(browser, world) {
   await page.context().close();
 }
 
+// An owner's link lets a second person in, once.
+export async function invitation(browser, world) {
+  const { page } = world;
+  await page.goto("/settings");
+  await page.getByRole("button", { name: "Make a link" }).click();
+  const link = (await page.getByLabel("invitation", { exact: true }).textContent()).trim();
+  const guest = await browser.window();
+  const join = async () => {
+    await guest.goto(link);
+    await guest.getByLabel("E-mail").fill(`guest-${Date.now()}@example.org`);
+    await guest.getByLabel("Password").fill(PASSWORD);
+    await guest.getByRole("button", { name: "Join" }).click();
+  };
+  await join();
+  await guest.locator(".shell").waitFor();
+  await guest.goto("/sessions");
+  await guest.getByRole("link", { name: "watch-python" }).waitFor();
+  await guest.getByRole("button", { name: "Log out" }).click();
+  await guest.getByRole("heading", { name: "Log in" }).waitFor();
+  await join();
+  await guest.getByRole("alert").waitFor();
+  await guest.context().close();
+}
+
 const TILES = 500;
 const MEASURED_MS = 4000;
 

@@ -128,6 +128,16 @@ export function useAction<A extends unknown[]>(action: (...args: A) => Promise<v
   return { run, busy, error, clear: () => setError(null) };
 }
 
+// A value once it has been the same for a while: what is asked while somebody types.
+export function useSettled<T>(value: T, ms: number) {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), ms);
+    return () => clearTimeout(timer);
+  }, [value, ms]);
+  return settled;
+}
+
 export function useTitle(title: string) {
   useEffect(() => {
     document.title = `${title} · raeh`;

@@ -1,104 +1,113 @@
 // Audit: who did what, when, from where.
 import { everyRow, query } from "../lib/api";
+import { exact } from "../lib/format";
 import { Link, params, setParams } from "../lib/router";
-import { usePages, useTitle } from "../lib/use";
-import { Absent, Button, Card, Empty, Fault, PageHead, Pager, Rows, Time, toast } from "../ui/basic";
-import { Icon } from "../ui/icon";
+import { usePages, useTitle, useUserName } from "../lib/use";
+import { Absent, Badge, Button, Card, Empty, Fault, PageHead, Pager, Rows, Select, Time, toast } from "../ui/basic";
 import { save } from "../ui/save";
 import { DayFilters, dayRange } from "./sessions";
 
-type Row = Record<string, unknown>;
+interface Entry {
+  id: string;
+  created_at: string;
+  action: string;
+  by: string | null;
+  target: string | null;
+  resource: string | null;
+  count: number;
+  address: string | null;
+  agent: string | null;
+  redacted: boolean;
+}
 
-const at = (row: Row) => (row.at ?? row.created_at ?? row.ts) as string | number | undefined;
-const by = (row: Row) => String(row.by ?? row.actor ?? row.key_id ?? "");
-const what = (row: Row) => String(row.action ?? row.event ?? row.type ?? "");
-const target = (row: Row) => String(row.target ?? row.resource ?? row.target_id ?? "");
-const from = (row: Row) => String(row.address ?? row.from ?? "");
+const words: Record<string, string> = {
+  account_created: "Account created",
+  user_made: "Person joined",
+  user_deleted: "Person removed",
+  user_shut: "Person locked out",
+  password_changed: "Password changed",
+  logged_in: "Logged in",
+  login_forgotten: "Logged out",
+  invite_made: "Invitation made",
+  invite_accepted: "Invitation accepted",
+  invite_deleted: "Invitation withdrawn",
+  key_minted: "Key created",
+  key_changed: "Key changed",
+  key_revoked: "Key deleted",
+  revoke_settled: "Deletion in force",
+  health_read: "Health data read",
+  model_created: "Device type registered",
+  model_changed: "Device type changed",
+  model_deleted: "Device type deleted",
+  session_opened: "Session opened",
+  session_closed: "Session closed",
+};
+const wordOf = (action: string) => words[action] || action.replaceAll("_", " ");
 
 const MOST = 10000;
 
+// A spreadsheet must not take a cell for a formula.
+function cell(value: unknown) {
+  const text = value === null || value === undefined ? "" : String(value).replace(/^[=+\-@\t\r]/, "'$&");
+  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
 export function AuditPage() {
   useTitle("Audit");
-  const filter = { action: params.value.get("action"), ...dayRange() };
-  const path = `/v1/audit${query({ ...filter, limit: 50 })}`;
-  const rows = usePages<Row>(path, 10000);
+  const given = params.value;
+  const filter = { action: given.get("action"), key_id: given.get("key_id"), ...dayRange() };
+  const rows = usePages<Entry>(`/v1/audit${query({ ...filter, limit: 50 })}`, 10000);
   const csv = async () => {
     try {
-      const { rows: all, whole } = await everyRow<Row>(`/v1/audit${query({ ...filter, limit: 200 })}`, MOST);
-      const names = [...new Set(all.flatMap((row) => Object.keys(row)))];
-      const cell = (value: unknown) => {
-        const text = value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
-        return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-      };
+      const { rows: all, whole } = await everyRow<Entry>(`/v1/audit${query({ ...filter, limit: 200 })}`, MOST);
+      const names = Object.keys(all[0] || {}) as (keyof Entry)[];
       save("audit.csv", [names.join(), ...all.map((row) => names.map((name) => cell(row[name])).join())].join("\n"));
-      if (!whole) toast(`The newest ${MOST} rows. Narrow the dates for the others.`, true);
+      if (!whole) toast(`These are the newest ${exact(MOST)}. Narrow the dates for the others.`, true);
     } catch {
       toast("The audit trail could not be read. Try again.", true);
     }
   };
-  const absent = rows.error?.absent;
+  const options = Object.entries(words).sort((a, b) => a[1].localeCompare(b[1]));
+  const filtered = Object.values(filter).some(Boolean);
+  const none = rows.data?.length === 0 && !rows.next;
   return (
     <>
-      <PageHead title="Audit" about={<>Who did what, when, and from where. The trail is append-only and hash-chained: <code>raeh audit verify</code> checks it.</>}>
+      <PageHead
+        title="Audit"
+        about={
+          <>
+            Who did what, when, and from where. The trail is append-only and hash-chained: <code>raeh audit verify</code> checks it.
+          </>
+        }
+      >
         <Button icon="download" onClick={csv} disabled={!rows.data?.length}>
           CSV
         </Button>
       </PageHead>
       <Card flush>
-        {absent ? (
+        {rows.error?.absent ? (
           <Absent what="The audit trail" />
         ) : (
           <>
             <div class="toolbar">
-              <div class="search">
-                <Icon name="search" size={16} />
-                <input class="input" type="search" aria-label="Action" placeholder="Action, exactly" value={filter.action || ""} spellcheck={false} onChange={(event) => setParams({ action: event.currentTarget.value.trim() || null })} />
-              </div>
+              <Select bare label="What" value={filter.action || ""} onChange={(action) => setParams({ action: action || null })} options={[["", "Everything"], ...options]} />
               <DayFilters />
+              {filter.key_id && (
+                <Button small icon="close" onClick={() => setParams({ key_id: null })}>
+                  of {filter.key_id.slice(0, 8)}… alone
+                </Button>
+              )}
             </div>
             {rows.error && <Fault error={rows.error} retry={rows.reload} />}
             {!rows.data && !rows.error && <Rows n={10} />}
-            {rows.data?.length === 0 && !rows.next && (
+            {none && filtered && <p class="no-rows muted">Nothing matches.</p>}
+            {none && !filtered && (
               <Empty icon="audit" title="Nothing here">
                 What happens to keys, device types and health data is written down here.
               </Empty>
             )}
-            {rows.data && rows.data.length > 0 && (
-              <div class="table-scroll" role="region" aria-label="Audit trail" tabIndex={0}>
-                <table class="table">
-                  <thead>
-                    <tr>
-                      <th>When</th>
-                      <th>What</th>
-                      <th>By</th>
-                      <th>On</th>
-                      <th class="wide-only">From</th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {rows.data.map((row, i) => (
-                      <tr key={String(row.id ?? i)}>
-                        <td>
-                          <Time at={at(row)} />
-                        </td>
-                        <td>
-                          <button type="button" class="link" onClick={() => setParams({ action: what(row) })}>
-                            {what(row)}
-                          </button>
-                        </td>
-                        <td class="small-text">
-                          <code>{shorten(by(row))}</code>
-                        </td>
-                        <td class="small-text">
-                          <Target row={row} />
-                        </td>
-                        <td class="wide-only small-text">{from(row) || "–"}</td>
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              </div>
-            )}
+            {rows.data && rows.data.length > 0 && <Trail rows={rows.data} />}
+            {rows.data?.length === 0 && rows.next && <p class="no-rows muted">Nothing on this page; older ones may have more.</p>}
             <Pager of={rows} />
           </>
         )}
@@ -107,10 +116,68 @@ export function AuditPage() {
   );
 }
 
-const shorten = (text: string) => (/^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(text) ? `${text.slice(0, 8)}…${text.slice(-4)}` : text || "–");
+function Trail({ rows }: { rows: Entry[] }) {
+  return (
+    <div class="table-scroll" role="region" aria-label="Audit trail" tabIndex={0}>
+      <table class="table">
+        <thead>
+          <tr>
+            <th>When</th>
+            <th>What</th>
+            <th>By</th>
+            <th>About</th>
+            <th class="wide-only">From</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={row.id}>
+              <td>
+                <Time at={row.created_at} />
+              </td>
+              <td class="whole">
+                {wordOf(row.action)} {row.count > 1 && <span class="muted">{exact(row.count)} times</span>} {row.redacted && <Badge>redacted</Badge>}
+              </td>
+              <td class="small-text">
+                <Doer id={row.by} />
+              </td>
+              <td class="small-text">
+                <About row={row} />
+              </td>
+              <td class="wide-only small-text" title={row.agent || undefined}>
+                {row.address || <span class="muted">–</span>}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
 
-function Target({ row }: { row: Row }) {
-  const id = target(row);
-  if (/key/.test(what(row)) && /^[0-9a-f-]{36}$/.test(id)) return <Link href={`/keys/${id}`}>{shorten(id)}</Link>;
-  return <code title={id}>{shorten(id)}</code>;
+const short = (id: string) => `${id.slice(0, 8)}…${id.slice(-4)}`;
+
+function Doer({ id }: { id: string | null }) {
+  const user = useUserName(id);
+  if (!id) return <span class="muted">the server</span>;
+  if (user) return <>{user}</>;
+  return (
+    <button type="button" class="link" title={`All that ${id} did`} onClick={() => setParams({ key_id: id })}>
+      <code>{short(id)}</code>
+    </button>
+  );
+}
+
+const places: [RegExp, (id: string) => string][] = [
+  [/^key_(minted|changed)$/, (id) => `/keys/${id}`],
+  [/^model_(created|changed)$/, (id) => `/devices/types/${id}`],
+  [/^session_/, (id) => `/sessions/${id}`],
+];
+
+function About({ row }: { row: Entry }) {
+  if (row.resource) return <code>{row.resource}</code>;
+  if (!row.target) return <span class="muted">–</span>;
+  const place = places.find(([action]) => action.test(row.action));
+  const id = <code title={row.target}>{short(row.target)}</code>;
+  return place ? <Link href={place[1](row.target)}>{id}</Link> : id;
 }

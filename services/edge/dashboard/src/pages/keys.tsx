@@ -1,9 +1,10 @@
 // API Keys: the list, making one, deleting one, and finding one that somebody pastes.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { query } from "../lib/api";
 import { hintOfKey, looksLikeKey } from "../lib/key";
 import { Link } from "../lib/router";
 import type { Key } from "../lib/types";
-import { usePages, useTitle, useUserName } from "../lib/use";
+import { usePages, useSettled, useTitle, useUserName } from "../lib/use";
 import { Badge, Button, Card, Empty, Fault, IconButton, PageHead, Pager, Rows, Time } from "../ui/basic";
 import { Bars } from "../ui/chart";
 import { Icon } from "../ui/icon";
@@ -35,17 +36,21 @@ function readSearch(text: string): Search {
   return hint ? { text: `raeh_${hint}…`, hint, wrong: false } : { text: "", hint: null, wrong: text.trim().length > 12 };
 }
 
+const SETTLE_MS = 200; // of typing
+
+// What the server is asked to look for.
+const wanted = (search: Search) => (search.hint ? { hint: search.hint } : { label: search.text.trim() });
+
 function matches(key: Key, search: Search) {
   if (search.hint) return key.hint === search.hint;
-  const want = search.text.trim().toLowerCase().replace(/^raeh_/, "").replace(/…$/, "");
-  const texts = [key.label, key.hint, key.external_id || "", key.device_id || ""];
-  return !want || texts.some((text) => text.toLowerCase().includes(want));
+  const want = search.text.trim().toLowerCase();
+  return key.label.toLowerCase().includes(want);
 }
 
 export function KeysPage() {
   useTitle("API Keys");
   const [search, setSearch] = useState(nothing);
-  const keys = usePages<Key>(search.hint ? `/v1/keys?hint=${search.hint}` : "/v1/keys?limit=50", 15000);
+  const keys = usePages<Key>(`/v1/keys${query({ limit: 50, ...wanted(useSettled(search, SETTLE_MS)) })}`, 15000);
   const usage = useUsage(24);
   const [minting, setMinting] = useState(false);
   const [deleting, setDeleting] = useState<Key | null>(null);
@@ -62,7 +67,7 @@ export function KeysPage() {
         {create}
       </PageHead>
       {keys.error && <Fault error={keys.error} retry={keys.reload} />}
-      {keys.data?.length === 0 && keys.page === 1 && !search.hint ? (
+      {keys.data?.length === 0 && keys.page === 1 && !search.text && !keys.loading ? (
         <Card>
           <Empty icon="keys" title="No keys yet" action={create}>
             Give each firmware, app and backend a key of its own: then you can take it away from one

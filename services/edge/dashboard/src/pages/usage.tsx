@@ -68,7 +68,7 @@ export function UsagePage() {
   const keyId = params.value.get("key");
   const usage = useUsage(hours, keyId);
   const keys = useGet<Key[]>("/v1/keys?limit=200");
-  const label = (id: string) => keys.data?.find((key) => key.id === id)?.label || `deleted (${id.slice(0, 8)})`;
+  const label = (id: string) => keys.data?.find((key) => key.id === id)?.label || `${id.slice(0, 8)}…`;
   const perKey = useMemo(() => {
     const sums = new Map<string, Hour>();
     for (const row of usage.rows) {

@@ -42,7 +42,7 @@ export const socketWords = (sockets: { ingest: number; subscribe: number }) => {
   return parts.join(" and ") || "no open socket";
 };
 
-function ImpactLines({ of }: { of: Impact }) {
+function ImpactLines({ of, cascade }: { of: Impact; cascade: boolean }) {
   const all = of.sockets.ingest + of.sockets.subscribe;
   return (
     <ul class="impact">
@@ -77,7 +77,7 @@ function ImpactLines({ of }: { of: Impact }) {
       {of.children.length > 0 && (
         <li>
           <Icon name="alert" size={16} />
-          <span>{plural(of.children.length, "key")} made with it will live on</span>
+          <span>{plural(of.children.length, "key")} made with it {cascade ? "are deleted too" : "live on"}</span>
         </li>
       )}
     </ul>
@@ -86,10 +86,11 @@ function ImpactLines({ of }: { of: Impact }) {
 
 export function RevokeDialog({ of, onClose, onGone }: { of: Key; onClose: () => void; onGone: () => void }) {
   const [typed, setTyped] = useState("");
+  const [cascade, setCascade] = useState(false);
   const [receipt, setReceipt] = useState<Receipt | null>(null);
   const { impact } = useImpact(of.id);
   const revoke = useAction(async () => {
-    setReceipt(await api.del<Receipt>(`/v1/keys/${of.id}`));
+    setReceipt(await api.del<Receipt>(`/v1/keys/${of.id}${cascade ? "?cascade=true" : ""}`));
     onGone();
   });
   const submit = (event: Event) => {
@@ -104,7 +105,13 @@ export function RevokeDialog({ of, onClose, onGone }: { of: Key; onClose: () => 
           The key <code>raeh_{of.hint}…</code> is refused everywhere from that moment. This cannot be
           undone.
         </p>
-        {impact ? <ImpactLines of={impact} /> : <p class="muted">Whatever is connected with it is closed at once.</p>}
+        {impact ? <ImpactLines of={impact} cascade={cascade} /> : <p class="muted">Whatever is connected with it is closed at once.</p>}
+        {impact && impact.children.length > 0 && (
+          <label class="check">
+            <input type="checkbox" checked={cascade} onChange={() => setCascade(!cascade)} />
+            <span>Delete the keys made with it as well</span>
+          </label>
+        )}
         <Input label={`Type “${of.label}” to confirm`} value={typed} onInput={setTyped} data-first autocomplete="off" spellcheck={false} />
         {revoke.error && <Fault error={revoke.error} />}
         <div class="dialog-foot">

@@ -74,3 +74,25 @@ Test(apikey, knows_the_form_of_a_token)
 	cr_assert_not(apikey_is_token_form("raeht_a=b", 9));
 	cr_assert_not(apikey_is_token_form("raeh_abc", 8));
 }
+
+Test(apikey, makes_secrets_of_the_dashboard_that_are_no_keys)
+{
+	const char *bad[] = { "",
+		              "raehs_",
+		              "raehs_ABCDEFGHIJKLMNOPQRSTUVWXYZ01234",
+		              "raehs_ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456",
+		              "raehs_ABCDEFGHIJKLMNOPQRSTUVWXYZ01234-",
+		              "raehi_ABCDEFGHIJKLMNOPQRSTUVWXYZ012345" };
+	char login[SECRET_TEXT], other[SECRET_TEXT];
+
+	cr_assert_geq(sodium_init(), 0);
+	apikey_make_secret(SECRET_LOGIN, login);
+	apikey_make_secret(SECRET_LOGIN, other);
+	cr_assert_str_neq(login, other);
+	cr_assert(apikey_is_secret(SECRET_LOGIN, login, strlen(login)));
+	cr_assert_not(apikey_is_secret(SECRET_INVITE, login, strlen(login)));
+	cr_assert_neq(apikey_check(login, strlen(login)), APIKEY_GOOD);
+	cr_assert_not(apikey_is_token_form(login, strlen(login)));
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		cr_assert_not(apikey_is_secret(SECRET_LOGIN, bad[i], strlen(bad[i])), "%s", bad[i]);
+}

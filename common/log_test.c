@@ -106,6 +106,8 @@ Test(log, never_writes_a_key_wherever_it_stands)
 		"raehraeh_ABCDEFGHIJKLMNOP1234567890abcdef",
 		"bearer, raeh_ABCD",
 		"raeh_ABC",
+		"Cookie: a=b; raeh_session=raehs_ABCDEFGHIJKLMNOP1234567890abcdef",
+		"/invite/raehi_ABCDEFGHIJKLMNOP1234567890abcdef",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
@@ -131,6 +133,8 @@ Test(log, redacts_in_place_and_never_makes_a_text_longer)
 		{ "raeh_ABCDEFGHIJ",         "raeh_[redacted]"     },
 		{ "a raeh_ABCDEFGHIJKLM, b", "a raeh_[redacted], b"},
 		{ "raeht_ABCDEFGHIJKLM.N",   "raeht_[redacted]"    },
+		{ "raehs_ABCDEFGHIJKLMN",    "raehs_[redacted]"    },
+		{ "raehx_ABCDEFGHIJKLMN",    "raehx_ABCDEFGHIJKLMN"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

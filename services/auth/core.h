@@ -32,6 +32,9 @@
 #define AUTH_METRICS(M)                                                                            \
 	M(COUNTER, verify_total, "credentials asked about")                                        \
 	M(COUNTER, verify_refused_total, "of these, unknown or revoked")                           \
+	M(COUNTER, logins_total, "logins to the dashboard since start")                            \
+	M(COUNTER, logins_refused_total, "wrong passwords, and e-mails that nobody has")           \
+	M(COUNTER, tries_throttled_total, "tries refused because there were too many before")      \
 	M(COUNTER, keys_minted_total, "keys minted since start")                                   \
 	M(COUNTER, keys_revoked_total, "keys revoked since start")                                 \
 	M(COUNTER, keys_changed_total, "keys changed since start")                                 \

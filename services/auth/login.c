@@ -124,6 +124,7 @@ static void refuse_login(struct command *command)
 {
 	struct refusal why = { .status = 401, .detail = DETAIL_NO_LOGIN };
 
+	command->auth->metrics.logins_refused_total++;
 	command_refuse(command, &why);
 }
 
@@ -158,6 +159,7 @@ static void committed(struct command *command)
 	struct user_work *work = user_work_of(command);
 	const struct caller by = { .is_user = true, .user = work->user };
 
+	command->auth->metrics.logins_total++;
 	command->tries = 0;
 	if (work->over_before_ms != 0)
 		logins_end(command->auth, &work->account, &work->user, work->over_before_ms, &by,

@@ -55,6 +55,7 @@ bool user_may_try(struct auth *auth, const char *email, const char *address,
 		wait_s = throttle_take(auth->users->by_address, address);
 	if (wait_s == 0 && email)
 		wait_s = throttle_take(auth->users->by_email, email);
+	auth->metrics.tries_throttled_total += wait_s != 0;
 	*ret_why = (struct refusal){ .status = 429,
 		                     .retry_after_s = wait_s,
 		                     .detail = "too many tries: wait, then try again" };

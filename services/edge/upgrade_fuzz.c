@@ -1,6 +1,8 @@
-/* What an upgrade carries, from lines: query, Authorization, subprotocols. A credential that is
- * found is well formed and stands in one of them; no fault text holds a part of one. */
+/* What an upgrade carries, from lines: query, Authorization, subprotocols, Cookie, Origin. A
+ * credential that is found is well formed and stands in one of them; no fault text holds a part of
+ * one. */
 #include "common/apikey.h"
+#include "services/edge/cookie.h"
 #include "services/edge/credential.h"
 #include "services/edge/query.h"
 
@@ -26,7 +28,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	AUTO_MEM char *query = line(&data, &len);
 	AUTO_MEM char *authorization = line(&data, &len);
 	AUTO_MEM char *subprotocols = line(&data, &len);
+	AUTO_MEM char *cookie = line(&data, &len);
+	AUTO_MEM char *origin = line(&data, &len);
 	const struct net_request request = {
+		.endpoint = NET_SUBSCRIBE,
+		.host = "raeh.example",
+		.cookie = cookie[0] ? cookie : NULL,
+		.origin = origin[0] ? origin : NULL,
 		.query = query,
 		.authorization = authorization[0] ? authorization : NULL,
 		.subprotocols = subprotocols[0] ? subprotocols : NULL,
@@ -37,7 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (fault == CREDENTIAL_GOOD)
 		MUST(apikey_check(credential, strlen(credential)) == APIKEY_GOOD ||
-		     apikey_is_token_form(credential, strlen(credential)));
+		     apikey_is_token_form(credential, strlen(credential)) ||
+		     (cookie_is_login(credential) && cookie_is_own_origin(&request) && origin[0]));
 	else
 		MUST(why[0] != '\0' && strnlen(why, sizeof why) < sizeof why);
 	MUST(!answer || strcmp(answer, "bearer") == 0);

@@ -220,3 +220,51 @@ def test_who_does_not_wait_is_told_when_it_is_durable(stack, http):
     for key in keys:
         until("it is dead", lambda key=key: rest(stack, key).get("/v1/keys").status_code == 401, 20)
     assert http.delete(f"/v1/keys/{keys[0].id}").status_code == 200
+
+
+# ---- rotation ----
+
+
+def rotate(http, key, **body):
+    answer = http.post(f"/v1/keys/{key.id}/rotate", json=body)
+    assert answer.status_code == 201, answer.text
+    return Key(answer.json()["id"], answer.json()["key"], key.account), answer.json()
+
+
+async def test_rotation_kicks_nobody_before_the_overlap_is_over(stack, http, backend):
+    model = make_model(stack, backend)
+    old, whole = mint(http, external_id="rotating", metadata={"a": 1}, rate_limit=100)
+    async with ingest(stack, old, model, "ro-1") as device:
+        await receive(device)
+        new, made = await asyncio.to_thread(rotate, http, old)
+        same = ("label", "scopes", "device_id", "external_id", "metadata", "rate_limit",
+                "disabled", "minted_by", "expires_at")
+        assert {name: made[name] for name in same} == {name: whole[name] for name in same}
+        assert made["rotated_to"] is None
+        seen = http.get(f"/v1/keys/{old.id}").json()
+        assert seen["rotated_to"] == new.id and seen["rotates_out_at"] is None
+        newer, _ = await asyncio.to_thread(rotate, http, old, overlap_s=3)
+        seen = http.get(f"/v1/keys/{old.id}").json()
+        assert seen["rotated_to"] == newer.id and seen["rotates_out_at"]
+        await device.send(frame(0, int(time.time() * 1000), [1] * 20))
+        await (await device.ping())
+        assert (await closed(device))[0] in (4001, 1006)
+    with rest(stack, old) as dead:
+        assert dead.get("/v1/sessions").status_code == 401
+    async with ingest(stack, newer, model, "ro-1") as device:
+        await receive(device)
+
+
+async def test_rotation_without_overlap_revokes_at_once(stack, http):
+    old, _ = mint(http, scopes=["subscribe", "keys"])
+    async with subscribe(stack, old) as ear:
+        await receive(ear)
+        with rest(stack, old) as own:  # and it is told its own successor
+            new, _ = await asyncio.to_thread(rotate, own, old, overlap_s=0)
+        assert (await closed(ear))[0] in (4001, 1006)
+    assert http.get(f"/v1/keys/{old.id}").status_code == 404
+    async with subscribe(stack, new) as ear:
+        await receive(ear)
+    printed = stack.admin("key", "rotate", new.id, "--overlap", "0")
+    assert printed["key"].startswith("raeh_") and http.get(f"/v1/keys/{new.id}").status_code == 404
+    assert http.post(f"/v1/keys/{printed['id']}/rotate", json={"overlap_s": -1}).status_code == 400

@@ -65,23 +65,40 @@ static void on_revoke_key(struct auth *auth, struct bus_call *call,
 	revoke_key_wanted(auth, call, &operator, NULL, request->revoke_key);
 }
 
-/* The key's id says whose it is. */
-static void on_patch_key(struct auth *auth, struct bus_call *call,
-                         const Auth__AdminRequest *request)
+/* The key's id says whose it is; false: the call is answered. */
+static bool owner_of(struct auth *auth, struct bus_call *call, const char *id, struct caller *ret)
 {
 	struct caller operator= { .is_operator = true, .scopes = SCOPES_ALL };
 	struct refusal why = refusal(404, DETAIL_NO_SUCH_KEY);
 	struct uuid key;
-	enum err err = uuid_parse(request->patch_key->id, &key)
-	                       ? rows_owner(auth->store, &key, &operator.account)
-	                       : ERR_NOT_FOUND;
+	enum err err = uuid_parse(id, &key) ? rows_owner(auth->store, &key, &operator.account)
+	                                    : ERR_NOT_FOUND;
 
 	if (err == OK) {
-		patch_wanted(auth, call, &operator, request->op_id, request->patch_key);
-		return;
+		*ret = operator;
+		return true;
 	}
 	why = refusal_of(err, why);
 	core_refuse(auth, call, &why);
+	return false;
+}
+
+static void on_patch_key(struct auth *auth, struct bus_call *call,
+                         const Auth__AdminRequest *request)
+{
+	struct caller operator;
+
+	if (owner_of(auth, call, request->patch_key->id, &operator))
+		patch_wanted(auth, call, &operator, request->op_id, request->patch_key);
+}
+
+static void on_rotate_key(struct auth *auth, struct bus_call *call,
+                          const Auth__AdminRequest *request)
+{
+	struct caller operator;
+
+	if (owner_of(auth, call, request->rotate_key->id, &operator))
+		rotate_wanted(auth, call, &operator, request->op_id, request->rotate_key);
 }
 
 static void on_key_impact(struct auth *auth, struct bus_call *call,
@@ -105,6 +122,7 @@ static handler_fn *const handlers[] = {
 	[AUTH__ADMIN_REQUEST__COMMAND_METRICS] = on_metrics,
 	[AUTH__ADMIN_REQUEST__COMMAND_RESET_PASSWORD] = on_reset_password,
 	[AUTH__ADMIN_REQUEST__COMMAND_PATCH_KEY] = on_patch_key,
+	[AUTH__ADMIN_REQUEST__COMMAND_ROTATE_KEY] = on_rotate_key,
 	[AUTH__ADMIN_REQUEST__COMMAND_KEY_IMPACT] = on_key_impact,
 };
 

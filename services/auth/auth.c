@@ -152,6 +152,15 @@ static void on_patch_key(struct auth *auth, struct bus_call *call, const Auth__A
 		patch_wanted(auth, call, &caller, request->op_id, request->patch_key);
 }
 
+static void on_rotate_key(struct auth *auth, struct bus_call *call,
+                          const Auth__AuthRequest *request)
+{
+	struct caller caller;
+
+	if (may_manage_keys(auth, call, request, &caller))
+		rotate_wanted(auth, call, &caller, request->op_id, request->rotate_key);
+}
+
 static void on_revoke_key(struct auth *auth, struct bus_call *call,
                           const Auth__AuthRequest *request)
 {
@@ -202,6 +211,7 @@ static handler_fn *const handlers[] = {
 	[AUTH__AUTH_REQUEST__COMMAND_DELETE_INVITE] = on_delete_invite,
 	[AUTH__AUTH_REQUEST__COMMAND_ACCEPT_INVITE] = on_accept_invite,
 	[AUTH__AUTH_REQUEST__COMMAND_PATCH_KEY] = on_patch_key,
+	[AUTH__AUTH_REQUEST__COMMAND_ROTATE_KEY] = on_rotate_key,
 	[AUTH__AUTH_REQUEST__COMMAND_REVOKE_KEYS] = on_revoke_keys,
 	[AUTH__AUTH_REQUEST__COMMAND_KEY_IMPACT] = on_key_impact,
 	[AUTH__AUTH_REQUEST__COMMAND_LIST_AUDIT] = on_list_audit,

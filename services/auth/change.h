@@ -1,5 +1,5 @@
 /*
- * change - keys whose settings change: PATCH.
+ * change - keys whose settings change: PATCH, and rotation.
  *
  * A change of what a key may (scopes, device, expiry, rate, disabled) is a notice, and is
  * answered when it is in force on every edge, as a revoke is; label, external_id and metadata
@@ -19,5 +19,11 @@
 /* Takes the call. caller->account is the key's, else it is unknown. */
 void patch_wanted(struct auth *auth, struct bus_call *call, const struct caller *caller,
                   ProtobufCBinaryData op_id, const Auth__PatchKey *patch);
+
+/* A successor with the key's settings, minted and told once, in one append with what becomes of
+ * the old key: it goes on, or ends after the overlap as a key that expires, or (0) is revoked
+ * before the answer. */
+void rotate_wanted(struct auth *auth, struct bus_call *call, const struct caller *caller,
+                   ProtobufCBinaryData op_id, const Auth__RotateKey *rotate);
 
 #endif

@@ -266,3 +266,99 @@ Test(change, of_the_key_that_asks_is_told_to_it_and_then_it_has_the_right_no_mor
 	cr_assert_eq(status_of(call), 200);
 	cr_assert_eq(status_of(ask_list(principal_of(backend->key), -1)), 403);
 }
+
+/* ---- rotation ---- */
+
+static struct fake_call *ask_rotate(const Auth__Key *key, int64_t overlap_s)
+{
+	Auth__AuthRequest request = AUTH__AUTH_REQUEST__INIT;
+	Auth__RotateKey rotate = AUTH__ROTATE_KEY__INIT;
+
+	rotate.id = key->id;
+	rotate.has_overlap_s = overlap_s >= 0;
+	rotate.overlap_s = (uint32_t)overlap_s;
+	request.principal = asker;
+	request.has_op_id = true;
+	request.op_id = new_op();
+	request.command_case = AUTH__AUTH_REQUEST__COMMAND_ROTATE_KEY;
+	request.rotate_key = &rotate;
+	return ask("auth", &request.base);
+}
+
+static const Auth__Key *shown(const Auth__Key *key)
+{
+	struct fake_call *call = ask_get(asker, key->id);
+
+	run_for(0);
+	return reply_of(call)->key;
+}
+
+Test(rotation, makes_a_successor_with_the_same_settings, .init = given_keys, .fini = done)
+{
+	struct fake_call *call = ask_rotate(made, -1);
+	const Auth__Key *next;
+
+	run_for(100);
+	next = reply_of(call)->key;
+	cr_assert_eq(next->n_scopes, made->n_scopes);
+	cr_assert_str_eq(next->label, made->label);
+	cr_assert_str_neq(next->key, made->key);
+	cr_assert_eq(principal_of(next->key)->scopes, SCOPE_INGEST | SCOPE_READ);
+	cr_assert_str_eq(shown(made)->rotated_to, next->id);
+	cr_assert_not(shown(made)->has_rotates_out_at);
+	run_for(1000000);
+	cr_assert_eq(status_of(ask_verify(made->key)), 200, "until it is deleted");
+}
+
+Test(rotation, lets_the_old_key_live_for_the_overlap, .init = given_keys, .fini = done)
+{
+	struct fake_call *call = ask_rotate(made, 60);
+
+	run_for(100);
+	cr_assert_eq(status_of(call), 200);
+	cr_assert_str_eq(heard()->reason, "changed");
+	cr_assert_eq(heard()->rights->expires_ms, shown(made)->rotates_out_at);
+	run_for(59000);
+	cr_assert_eq(status_of(ask_verify(made->key)), 200);
+	run_for(2000);
+	cr_assert_eq(status_of(ask_verify(made->key)), 401);
+	cr_assert_eq(status_of(ask_verify(reply_of(call)->key->key)), 200);
+}
+
+Test(rotation, without_an_overlap_is_answered_when_the_old_key_is_dead_everywhere,
+     .init = given_keys, .fini = done)
+{
+	struct fake_call *call;
+
+	edge->delay_ms = 300;
+	call = ask_rotate(made, 0);
+	run_for(200);
+	cr_assert_not(call->answered);
+	cr_assert_eq(status_of(ask_verify(made->key)), 401);
+	run_for(300);
+
+	cr_assert_eq(status_of(call), 200);
+	cr_assert_eq(status_of(ask_get(asker, made->id)), 404, "it is revoked as any other");
+	cr_assert_eq(status_of(ask_verify(reply_of(call)->key->key)), 200);
+}
+
+Test(rotation, in_the_middle_of_which_auth_ends_leaves_nothing_hanging, .init = given_keys,
+     .fini = done)
+{
+	struct fake_call *call;
+
+	edge->cut = true;
+	call = ask_rotate(made, 0);
+	run_for(100);
+	restart();
+
+	cr_assert(call->dropped);
+	cr_assert_eq(status_of(ask_verify(made->key)), 401);
+}
+
+Test(rotation, needs_the_rights_of_the_key, .init = given_keys, .fini = done)
+{
+	cr_assert_eq(status_of(ask_rotate(made, 0xffffffff)), 400);
+	asker = principal_of(new_key(account, "read,keys")->key);
+	cr_assert_eq(status_of(ask_rotate(made, -1)), 403);
+}

@@ -138,7 +138,10 @@ static bool extras_of(const Auth__MintKey *mint, struct key_wish *ret, struct re
 
 bool key_is_off(const Auth__Key *key)
 {
-	return key->disabled || (key->has_expires_at && key->expires_at <= clock_wall_ms());
+	int64_t now_ms = clock_wall_ms();
+
+	return key->disabled || (key->has_expires_at && key->expires_at <= now_ms) ||
+	       (key->has_rotates_out_at && key->rotates_out_at <= now_ms);
 }
 
 Raeh__Principal key_rights(const Events__KeyRow *row, const struct uuid *id)
@@ -151,6 +154,11 @@ Raeh__Principal key_rights(const Events__KeyRow *row, const struct uuid *id)
 	rights.device_id = row->key->device_id;
 	rights.has_expires_ms = row->key->has_expires_at;
 	rights.expires_ms = row->key->expires_at;
+	if (row->key->has_rotates_out_at &&
+	    (!rights.has_expires_ms || row->key->rotates_out_at < rights.expires_ms)) {
+		rights.has_expires_ms = true;
+		rights.expires_ms = row->key->rotates_out_at;
+	}
 	rights.has_frames_per_s = row->key->has_rate_limit;
 	rights.frames_per_s = row->key->rate_limit;
 	rights.has_user = row->has_user;

@@ -3,6 +3,7 @@
 #include "common/apikey.h"
 #include "common/clock.h"
 #include "services/auth/key.h"
+#include "services/auth/new_key.h"
 #include "services/auth/revoke.h"
 
 #include <sodium.h>
@@ -23,18 +24,8 @@ struct op *op_wanted(struct auth *auth, struct bus_call *call, ProtobufCBinaryDa
 	return ops_begin(auth->ops, BYTES(op_id.data, op_id.len), caller, kind, call);
 }
 
-/* Everything that a new key consists of; holds the key itself, so it is wiped. */
-struct new_key {
-	char text[APIKEY_TEXT], hint[APIKEY_HINT + 1];
-	char id[UUID_TEXT], minted_by[UUID_TEXT];
-	char *scopes[KEY_SCOPES_SHOWN];
-	uint8_t digest[DIGEST_BYTES];
-	Auth__Key key;
-	Events__KeyRow row;
-};
-
-static void make_key(struct new_key *ret, const struct key_wish *wish, const struct caller *caller,
-                     const uint8_t *digest_secret)
+void new_key_make(struct new_key *ret, const struct key_wish *wish, const struct caller *caller,
+                  const uint8_t *digest_secret)
 {
 	int64_t now_ms = clock_wall_ms();
 	struct uuid id = uuid_new(now_ms), by;
@@ -108,7 +99,7 @@ static void mint_execute(struct command *command)
 	           !key_wish_allowed(&wish, &command->caller, &why)) {
 		command_refuse(command, &why);
 	} else {
-		make_key(&made, &wish, &command->caller, auth->deps.digest_secret);
+		new_key_make(&made, &wish, &command->caller, auth->deps.digest_secret);
 		append_minted(command, &made);
 		sodium_memzero(&made, sizeof made);
 	}

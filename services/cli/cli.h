@@ -52,6 +52,7 @@ int account_reset_password_run(const struct command *self, int argc, char **argv
 int key_create_run(const struct command *self, int argc, char **argv);
 int key_list_run(const struct command *self, int argc, char **argv);
 int key_revoke_run(const struct command *self, int argc, char **argv);
+int key_rotate_run(const struct command *self, int argc, char **argv);
 int key_impact_run(const struct command *self, int argc, char **argv);
 int key_disable_run(const struct command *self, int argc, char **argv);
 int key_enable_run(const struct command *self, int argc, char **argv);

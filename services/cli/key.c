@@ -16,7 +16,8 @@ static int ask_and_print(const struct admin_place *place, Auth__AdminRequest *re
                          Auth__AuthReply__ResultCase expected)
 {
 	bool waits = request->command_case == AUTH__ADMIN_REQUEST__COMMAND_REVOKE_KEY ||
-	             request->command_case == AUTH__ADMIN_REQUEST__COMMAND_PATCH_KEY;
+	             request->command_case == AUTH__ADMIN_REQUEST__COMMAND_PATCH_KEY ||
+	             request->command_case == AUTH__ADMIN_REQUEST__COMMAND_ROTATE_KEY;
 	int64_t deadline_ms = waits ? ADMIN_REVOKE_MS : ADMIN_ANSWER_MS;
 	int status;
 	Auth__AuthReply *reply = admin_ask(place, request, deadline_ms, &status);
@@ -159,6 +160,31 @@ int key_revoke_run(const struct command *self, int argc, char **argv)
 	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_REVOKE_KEY;
 	request.revoke_key = &revoke;
 	return ask_and_print(&place, &request, AUTH__AUTH_REPLY__RESULT_RECEIPT);
+}
+
+int key_rotate_run(const struct command *self, int argc, char **argv)
+{
+	struct admin_place place = { 0 };
+	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
+	Auth__RotateKey rotate = AUTH__ROTATE_KEY__INIT;
+	int64_t overlap_s = -1;
+	/* clang-format off */
+	const struct config_item items[] = {
+		{ "overlap", CONFIG_INT, &overlap_s, "-1", -1, 315360000,
+		  "seconds for which the old key lives on" },
+		ADMIN_ITEMS(place),
+		{ 0 },
+	};
+	/* clang-format on */
+	int status = read_id_with(self, items, argc, argv, &rotate.id);
+
+	if (status >= 0)
+		return status;
+	rotate.has_overlap_s = overlap_s >= 0;
+	rotate.overlap_s = overlap_s >= 0 ? (uint32_t)overlap_s : 0;
+	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_ROTATE_KEY;
+	request.rotate_key = &rotate;
+	return ask_and_print(&place, &request, AUTH__AUTH_REPLY__RESULT_KEY);
 }
 
 int key_impact_run(const struct command *self, int argc, char **argv)

@@ -26,6 +26,11 @@ static const struct command key_commands[] = {
 	  "When the receipt is printed, the key is refused everywhere and its sockets are closed; with "
 	  "--cascade also the keys that it minted.",
 	  key_revoke_run, NULL },
+	{ "rotate", "key rotate ID [--overlap SECONDS]",
+	  "mint a successor of the key and print it, this one time",
+	  "The old key lives on for the overlap (0: it is revoked first); without one until it is "
+	  "revoked.",
+	  key_rotate_run, NULL },
 	{ "impact", "key impact ID", "what a revoke of the key would close", NULL, key_impact_run,
 	  NULL },
 	{ "disable", "key disable ID", "shut a key everywhere, until it is enabled again",

@@ -77,6 +77,10 @@ const struct rest_route rest_routes[] = {
 	  SCOPE_KEYS, REST_AUTH, "revoke_keys", "receipts", 200,
 	  "Revoke every API key that the one filter finds; answers with the receipts.",
 	  .deadline_ms = REST_REVOKE_MS },
+	{ "POST", "/v1/keys/{id}/rotate",
+	  SCOPE_KEYS, REST_AUTH, "rotate_key", "key", 201,
+	  "Mint a successor of the API key, with the same settings; it is told in this answer alone.",
+	  .deadline_ms = REST_REVOKE_MS },
 	{ "PATCH", "/v1/keys/{id}",
 	  SCOPE_KEYS, REST_AUTH, "patch_key", "key", 200,
 	  "Change an API key: what is given replaces, null unsets. What it may no longer do, it can "

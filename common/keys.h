@@ -30,9 +30,11 @@
  *                'w' session id         -            nothing: this session is open
  *                'c' session id         -            nothing: this session is closed
  *                'd' device+0+session id -           nothing: a device's sessions
+ *                'D' session id         -            device id: devices by their last session
+ *                'X' account+device     nil          wall ms: it, or (no device) all, is going
  *                'e' slot(4)+inc+session nil         account: open sessions by edge
  *     publisher  'S' session id         -            StoredOpening
- *                's' session id         -            StoredSession: the counters
+ *                's' session id         -            StoredSession: the counters, or: erased
  *                'f' session id+n(8)    -            one item: a frame as it came
  *                'c' session id         -            analysis checkpoint
  *                'g' session id         -            StoredLedger: its gaps, when there are any

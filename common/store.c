@@ -227,6 +227,12 @@ void scan_close(struct store_scan *scan)
 	scan->store->engine->scan_close(scan);
 }
 
+void store_give_back(struct store *store, struct bytes from, struct bytes to)
+{
+	if (store->engine->give_back)
+		store->engine->give_back(store, from, to);
+}
+
 const char *store_why(const struct store *store)
 {
 	return store->why;

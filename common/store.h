@@ -75,6 +75,10 @@ CHECKED enum err scan_err(const struct store_scan *scan);
 void scan_close(struct store_scan *scan);
 AUTO_FREE(struct store_scan, scan_close)
 
+/* The disk space of what was deleted between these keys comes back soon, not only when the engine
+ * gets to it. In the background; costs reading what is left there. */
+void store_give_back(struct store *store, struct bytes from, struct bytes to);
+
 /* What the last failed call met. Never NULL. */
 const char *store_why(const struct store *store);
 

@@ -19,6 +19,7 @@ struct store_engine {
 	                                bool backwards);
 	bool (*scan_next)(struct store_scan *scan, struct bytes *ret_key, struct bytes *ret_value);
 	void (*scan_close)(struct store_scan *scan);
+	void (*give_back)(struct store *store, struct bytes from, struct bytes to); /* or NULL */
 };
 
 struct waiter {

@@ -1,5 +1,6 @@
 /*
- * store_reclaim - gives deleted ranges back to a disk that is short. Private to the store.
+ * store_reclaim - gives deleted ranges back to the disk: when it is short, and when a service asks.
+ * Private to the store.
  *
  * A deletion frees nothing until RocksDB merges the tables it lies in, and RocksDB merges
  * when enough was written; a full disk refuses writes, so it would stay full for ever. A

@@ -221,6 +221,11 @@ static void close_engine(struct store *base)
 	free_store(store);
 }
 
+static void give_back(struct store *base, struct bytes from, struct bytes to)
+{
+	store_reclaim_range(((struct rocksdb_store *)base)->reclaim, from, to);
+}
+
 static const struct store_engine rocksdb_engine = {
 	.close = close_engine,
 	.room = room,
@@ -230,6 +235,7 @@ static const struct store_engine rocksdb_engine = {
 	.scan_open = open_scan,
 	.scan_next = next,
 	.scan_close = close_scan,
+	.give_back = give_back,
 };
 
 static void set_table_options(struct rocksdb_store *store)

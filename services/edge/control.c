@@ -12,6 +12,8 @@
 
 #define DEVICES_TOLD 256 /* of one key */
 
+#define SUPERSEDED "superseded by a newer connection of this device"
+
 struct question {
 	struct edge *edge;
 	const Edge__EdgeRequest *request;
@@ -101,10 +103,13 @@ static void on_open_sessions(struct question *question)
 
 static void on_session_superseded(struct question *question)
 {
+	const Edge__SessionSuperseded *told = question->request->session_superseded;
 	struct uuid session;
 
-	if (wire_id(question->request->session_superseded->session, &session))
-		ingest_superseded(question->edge, &session);
+	if (wire_id(told->session, &session))
+		ingest_end(question->edge, &session,
+		           told->has_close_code ? (int)told->close_code : 4009,
+		           told->close_reason ? told->close_reason : SUPERSEDED);
 }
 
 static void on_metrics(struct question *question)
@@ -187,7 +192,7 @@ static void on_router_event(void *ctx, struct bytes event)
 
 	if (broadcast && broadcast->has_superseded_session &&
 	    wire_id(broadcast->superseded_session, &session))
-		ingest_superseded(edge, &session);
+		ingest_end(edge, &session, 4009, SUPERSEDED);
 	if (ended && wire_id(ended->account, &account) && wire_id(ended->model, &model))
 		ingest_slots_ended(edge, &account, &model, ended->slots, ended->n_slots);
 }

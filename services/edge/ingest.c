@@ -19,7 +19,6 @@
 #define DEVICE_ID_MAX      128  /* bytes */
 #define INGEST_QUEUE_BYTES 1024 /* of acknowledgements: one waits at most */
 #define ROUTER_MS          8000
-#define SUPERSEDED         "superseded by a newer connection of this device"
 #define AWAY               "a service behind is away: reconnect later"
 
 struct ingest {
@@ -460,7 +459,7 @@ void ingest_free_unopened(struct edge *edge)
 		        ingest_of(LIST_OWNER(list_first(&edge->unopened), struct socket, link)));
 }
 
-void ingest_superseded(struct edge *edge, const struct uuid *session)
+void ingest_end(struct edge *edge, const struct uuid *session, int code, const char *reason)
 {
 	struct stream *stream = stream_find(edge->uplinks, session);
 	struct ingest *ingest =
@@ -468,7 +467,7 @@ void ingest_superseded(struct edge *edge, const struct uuid *session)
 	               : MAP_OWNER(map_find(&edge->opening, session), struct ingest, by_session);
 
 	if (ingest)
-		socket_end(&ingest->socket, 4009, SUPERSEDED);
+		socket_end(&ingest->socket, code, reason);
 }
 
 size_t ingest_devices(struct edge *edge, const struct uuid *key, const char **ret, size_t most)

@@ -19,8 +19,8 @@ void ingest_open(struct edge *edge, struct conn *conn, const struct net_request 
 
 /* Devices that stream with this key, some perhaps twice: borrowed until the next turn. */
 size_t ingest_devices(struct edge *edge, const struct uuid *key, const char **ret, size_t most);
-/* A newer connection of the device took over (router's word). Unknown: nothing. */
-void ingest_superseded(struct edge *edge, const struct uuid *session);
+/* By the router's word: a newer connection took over, the device was deleted. Unknown: nothing. */
+void ingest_end(struct edge *edge, const struct uuid *session, int code, const char *reason);
 
 /* From net: what was queued has gone. */
 void ingest_drained(struct edge *edge, struct conn *conn);

@@ -45,7 +45,7 @@ enum net_endpoint { NET_HTTP, NET_INGEST, NET_SUBSCRIBE, NET_ECHO };
 struct net_request {
 	enum net_endpoint endpoint;
 	const char *method; /* "GET" … as sent; an upgrade is GET            */
-	const char *path;   /* percent-decoded, without the query; "/v1/x"   */
+	const char *path;   /* percent-decoded but for %2F and %25, without the query */
 	const char *query;  /* after '?', still encoded; "" when there is none */
 	const char *authorization, *subprotocols, *cookie, *origin, *host, *accept, *content_type,
 	        *user_agent, *last_event_id, *idempotency_key, *prefer, *if_none_match,

@@ -102,13 +102,14 @@ static int hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* In place. False: a broken escape or a NUL. */
+/* In place. "%2F" and "%25" stay: a slash inside a part of the path parts nothing. False: a broken
+ * escape or a NUL. */
 static bool percent_decode(char *text)
 {
 	char *to = text;
 
 	for (; *text; text++) {
-		int high, low;
+		int high, low, c;
 
 		if (*text != '%') {
 			*to++ = *text;
@@ -118,7 +119,13 @@ static bool percent_decode(char *text)
 		low = high < 0 ? -1 : hex_digit(text[2]);
 		if (low < 0 || high + low == 0)
 			return false;
-		*to++ = (char)(high << 4 | low);
+		c = high << 4 | low;
+		if (c == '/' || c == '%') {
+			memmove(to, text, 3);
+			to += 3;
+		} else {
+			*to++ = (char)c;
+		}
 		text += 2;
 	}
 	*to = '\0';

@@ -49,7 +49,7 @@ enum head_field {
 
 struct head {
 	const char *method;
-	const char *path;               /* percent-decoded; "*" for OPTIONS * */
+	const char *path;               /* as net_request.path; "*" for OPTIONS * */
 	const char *query;              /* after '?', as sent; "" = none       */
 	const char *field[HEAD_FIELDS]; /* NULL = absent          */
 	uint64_t content_length;

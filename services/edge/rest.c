@@ -184,6 +184,22 @@ bool rest_has_body(const char *method)
 	       strcmp(method, "PATCH") == 0;
 }
 
+/* What net has left: "%2F" and "%25". */
+static void decode_rest(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++) {
+		if (*text == '%' && text[1] == '2' && text[2]) {
+			*to++ = text[2] == '5' ? '%' : '/';
+			text += 2;
+		} else {
+			*to++ = *text;
+		}
+	}
+	*to = '\0';
+}
+
 /* False: it is no UTF-8, so there is no such object. */
 static bool read_parameter(struct rest *rest, const struct rest_param *param,
                            ProtobufCMessage *command)
@@ -196,8 +212,9 @@ static bool read_parameter(struct rest *rest, const struct rest_param *param,
 	MUST(place != NULL);
 	*place = xmemdup(param->value, param->len + 1);
 	(*place)[param->len] = '\0';
+	decode_rest(*place);
 	(void)uuid_parse(*place, &rest->subject); /* garbage: the first publisher says 404 */
-	return utf8_valid(*place, param->len);
+	return utf8_valid(*place, strlen(*place));
 }
 
 /* Into the command: the path first, so that it wins. A fault is kept until auth has said who

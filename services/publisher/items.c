@@ -33,7 +33,7 @@ void items_done(struct items *items)
 
 /* ---- the batch ---- */
 
-static void touch(struct items *items, struct session *session)
+void items_touch(struct items *items, struct session *session)
 {
 	if (!list_linked(&session->touched))
 		list_append(&items->touched, &session->touched);
@@ -85,8 +85,7 @@ static void end_batch(struct items *items, bool written)
 	items->pendings.n = 0;
 }
 
-/* One write for all that the batch holds. The sessions touched are gone when it is refused. */
-static enum err write_batch(struct items *items)
+enum err items_write(struct items *items)
 {
 	enum err err;
 
@@ -121,7 +120,7 @@ static enum err fence(struct items *items, const struct session_name *name,
 	}
 	if (err != OK || session->closed)
 		return err;
-	touch(items, session);
+	items_touch(items, session);
 	session_close(session, closing, true);
 	settle(items, session);
 	items->metrics->sessions_fenced_total++;
@@ -193,7 +192,7 @@ static bool take_opening(struct items *items, const struct session_name *name, s
 	fence_superseded(items, name, opening);
 	if (!entry->session)
 		entry->session = session_table_add(items->table, name);
-	touch(items, entry->session);
+	items_touch(items, entry->session);
 	session_open(entry->session, items->batch, opening);
 	items->metrics->sessions_opened_total++;
 	return true;
@@ -203,13 +202,17 @@ static bool take_opening(struct items *items, const struct session_name *name, s
 
 static void take_frame(struct items *items, struct session *session, struct bytes frame)
 {
-	if (session_take_frame(session, items->store, items->batch, &items->pendings, frame) ==
-	    SESSION_DUPLICATE) {
+	switch (session_take_frame(session, items->store, items->batch, &items->pendings, frame)) {
+	case SESSION_STORED:
+		items->metrics->frames_stored_total++;
+		items->metrics->frame_bytes_total += frame.len;
+		break;
+	case SESSION_DUPLICATE:
 		items->metrics->frames_duplicate_total++;
-		return;
+		break;
+	case SESSION_DROPPED:
+		items->metrics->frames_erased_total++;
 	}
-	items->metrics->frames_stored_total++;
-	items->metrics->frame_bytes_total += frame.len;
 }
 
 /* The items numbered session->next and above; those below were taken before. */
@@ -233,7 +236,7 @@ static void take_new(struct items *items, struct session *session,
 	}
 	if (session->next == before && !list_linked(&session->touched))
 		return;
-	touch(items, session);
+	items_touch(items, session);
 	settle(items, session);
 }
 
@@ -247,16 +250,24 @@ static void say_ended(struct entry *entry)
 		entry->taken.ended_at = session->ended_at;
 	}
 	if (session && session->fenced)
-		refuse(entry, session->close_code == 4009 ? 4009 : 1013, session->close_reason);
+		refuse(entry,
+		       session->close_code == 4009 || session->erased ? session->close_code : 1013,
+		       session->close_reason);
+}
+
+bool items_name(const struct items *items, ProtobufCBinaryData account, ProtobufCBinaryData session,
+                uint32_t partition, struct session_name *ret)
+{
+	*ret = (struct session_name){ .partition = (uint16_t)partition };
+	return wire_id(account, &ret->account) && wire_id(session, &ret->id) &&
+	       partition < PARTITIONS && partition % items->publishers == items->number &&
+	       uuid_number(&ret->id) % PARTITIONS == partition;
 }
 
 static bool name_of(const struct items *items, const Publisher__SessionItems *run,
                     struct session_name *ret)
 {
-	*ret = (struct session_name){ .partition = (uint16_t)run->partition };
-	return wire_id(run->account, &ret->account) && wire_id(run->session, &ret->id) &&
-	       run->partition < PARTITIONS && run->partition % items->publishers == items->number &&
-	       uuid_number(&ret->id) % PARTITIONS == run->partition;
+	return items_name(items, run->account, run->session, run->partition, ret);
 }
 
 /* The run's session as it is: NULL when it was never seen, or when the run is refused. */
@@ -363,7 +374,7 @@ void items_take(struct items *items, const Publisher__Items *request, struct buf
 	else
 		take_runs(items, entries, n);
 	say_next(entries, n, false);
-	if (write_batch(items) == OK) {
+	if (items_write(items) == OK) {
 		say_next(entries, n, true);
 	} else {
 		before.writes_refused_total = items->metrics->writes_refused_total;
@@ -376,19 +387,15 @@ void items_take(struct items *items, const Publisher__Items *request, struct buf
 
 enum err items_close_orphan(struct items *items, const Publisher__CloseOrphan *orphan)
 {
-	Publisher__SessionItems run = PUBLISHER__SESSION_ITEMS__INIT;
 	struct session_name name;
 	enum err err;
 
-	run.account = orphan->account;
-	run.session = orphan->session;
-	run.partition = orphan->partition;
-	if (!name_of(items, &run, &name))
+	if (!items_name(items, orphan->account, orphan->session, orphan->partition, &name))
 		return ERR_MALFORMED;
 	err = fence(items, &name, orphan->closing);
 	if (err != OK) {
 		end_batch(items, false);
 		return err;
 	}
-	return write_batch(items);
+	return items_write(items);
 }

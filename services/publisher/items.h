@@ -44,4 +44,14 @@ void items_take(struct items *items, const Publisher__Items *request, struct buf
 /* Idempotent. ERR_MALFORMED: ids or a partition that are not ours; ERR_LIMIT, ERR_IO: not now. */
 CHECKED enum err items_close_orphan(struct items *items, const Publisher__CloseOrphan *orphan);
 
+/* ---- for erase.c ---- */
+
+/* False: they are not of this publisher. */
+bool items_name(const struct items *items, ProtobufCBinaryData account, ProtobufCBinaryData session,
+                uint32_t partition, struct session_name *ret);
+/* The session's changes are in the batch. */
+void items_touch(struct items *items, struct session *session);
+/* One write for all that the batch holds. The sessions touched are gone when it is refused. */
+CHECKED enum err items_write(struct items *items);
+
 #endif

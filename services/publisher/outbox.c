@@ -254,6 +254,56 @@ bool outbox_add(struct outbox *outbox, struct store_batch *batch, struct session
 	return true;
 }
 
+/* Numbers have no holes: edges would look for what is missing. */
+static void blank_o(struct outbox *outbox, struct store_batch *batch, uint64_t number,
+                    const Publisher__Insight *was)
+{
+	static const struct uuid nobody;
+	Publisher__NumberedInsight numbered = PUBLISHER__NUMBERED_INSIGHT__INIT;
+	Publisher__Insight insight = PUBLISHER__INSIGHT__INIT;
+	struct buf row = { 0 };
+	struct key key;
+
+	if (number < outbox->trimmed)
+		return;
+	insight.type = insight.unit = insight.session_id = insight.device_id = insight.sqi_class =
+	        (char *)"";
+	insight.id = was->id;
+	insight.ts = was->ts;
+	numbered.number = number;
+	numbered.account = wire_bytes_of(&nobody);
+	numbered.insight = &insight;
+	o_key(&key, number);
+	batch_put(batch, key_bytes(&key), wire_pack(&row, &numbered.base));
+	buf_free(&row);
+}
+
+void outbox_remove(struct outbox *outbox, struct store_batch *batch,
+                   const struct session_name *name, uint64_t number, struct bytes x_row)
+{
+	const uint8_t *p = x_row.data;
+	ProtobufCMessage *message = NULL;
+	struct key key;
+	struct uuid id;
+
+	if (x_row.len >= OUTBOX_X_HEAD && p[0] < INSIGHT_TYPES)
+		message = wire_unpack(&publisher__insight__descriptor,
+		                      BYTES(p + OUTBOX_X_HEAD, x_row.len - OUTBOX_X_HEAD));
+	if (message) {
+		const Publisher__Insight *insight = (const Publisher__Insight *)message;
+
+		if (uuid_parse(insight->id, &id)) {
+			outbox_i_key(&key, &name->account, (enum insight_type)p[0]);
+			key_add_uuid(&key, &id);
+			batch_delete(batch, key_bytes(&key));
+		}
+		blank_o(outbox, batch, number, insight);
+		wire_free(message);
+	}
+	outbox_x_key(&key, name, number);
+	batch_delete(batch, key_bytes(&key));
+}
+
 void outbox_trim(struct outbox *outbox, struct store_batch *batch)
 {
 	struct key from, to;

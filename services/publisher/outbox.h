@@ -66,6 +66,9 @@ uint64_t outbox_since(struct outbox *outbox, int64_t since_ms, size_t limit);
 uint64_t outbox_device_tag(const char *device_id);
 void outbox_x_key(struct key *key, const struct session_name *name, uint64_t number);
 void outbox_i_key(struct key *key, const struct uuid *account, enum insight_type type);
+/* Deletes the insight of an x row, in all tables; its number stays, and says nothing. */
+void outbox_remove(struct outbox *outbox, struct store_batch *batch,
+                   const struct session_name *name, uint64_t number, struct bytes x_row);
 /* The number of an insight from its id. */
 uint64_t outbox_number(const struct uuid *id);
 

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/principal.h"
 #include "common/wire.h"
+#include "services/publisher/erase.h"
 #include "services/publisher/history.h"
 #include "services/publisher/items.h"
 #include "services/publisher/publisher_raw.h"
@@ -81,6 +82,29 @@ static void on_close_orphan(struct publisher *publisher, struct bus_call *call,
 	} else {
 		reply_done(&reply);
 		turns_answer(&publisher->turns, call, &reply);
+	}
+}
+
+static void on_erase_session(struct publisher *publisher, struct bus_call *call,
+                             const Publisher__PublisherRequest *request)
+{
+	Publisher__PublisherReply reply = PUBLISHER__PUBLISHER_REPLY__INIT;
+	Publisher__Erased erased = PUBLISHER__ERASED__INIT;
+	struct buf packed = { 0 };
+	bool more = false;
+	enum err err = erase_session(&publisher->items, request->erase_session, &erased, &more);
+
+	if (err == ERR_MALFORMED) {
+		refuse(call, 400,
+		       "erase_session: ids or a partition that are not of this publisher");
+	} else if (err != OK) {
+		refuse(call, 503, "the store does not take it now");
+	} else {
+		reply.has_more = reply.more = more;
+		reply.result_case = PUBLISHER__PUBLISHER_REPLY__RESULT_ERASED;
+		reply.erased = &erased;
+		(void)wire_pack(&packed, &reply.base);
+		turns_answer(&publisher->turns, call, &packed);
 	}
 }
 
@@ -232,6 +256,7 @@ static void (*const handlers[])(struct publisher *, struct bus_call *,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_LIST_INSIGHTS] = on_list_insights,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_METRICS] = on_metrics,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_REPLAY_INSIGHTS] = on_replay_insights,
+	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_ERASE_SESSION] = on_erase_session,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_FRAME_RUNS] = on_frame_runs,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_READ_FRAMES] = on_read_frames,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_GET_GAPS] = on_get_gaps,

@@ -9,6 +9,8 @@
 #define PUBLISHER_METRICS(M)                                                                       \
 	M(COUNTER, frames_stored_total, "frames stored")                                           \
 	M(COUNTER, frames_duplicate_total, "identical frames acknowledged and not stored")         \
+	M(COUNTER, frames_erased_total, "frames acknowledged and dropped: of erased sessions")     \
+	M(COUNTER, sessions_erased_total, "sessions whose data was removed on demand")             \
 	M(COUNTER, frame_bytes_total, "bytes of the stored frames")                                \
 	M(COUNTER, items_requests_total, "batches of items")                                       \
 	M(COUNTER, items_out_of_order_total, "runs of items answered with the expected number")    \

@@ -125,6 +125,11 @@ void session_open(struct session *session, struct store_batch *batch,
 	struct key key;
 
 	MUST(session->next == 0 && !session->opening);
+	if (session->erased) {
+		session->next = 1;
+		session_save(session, batch);
+		return;
+	}
 	stored.device_id = opening->device_id;
 	stored.device_model_id = opening->device_model_id;
 	stored.n_slots = opening->n_slots;
@@ -300,6 +305,11 @@ enum session_frame session_take_frame(struct session *session, struct store *sto
 {
 	struct key key;
 
+	if (session->erased) {
+		session->next++;
+		session->must_save = true;
+		return SESSION_DROPPED;
+	}
 	if (is_duplicate(session, store, pendings, frame)) {
 		session->next++;
 		session->duplicates++;
@@ -348,4 +358,21 @@ void session_close(struct session *session, const Publisher__Closing *closing, b
 	session_set_closing(session, closing, fenced);
 	if (session->analysis)
 		analysis_finish(session->analysis);
+}
+
+void session_erase(struct session *session, const Publisher__Closing *closing)
+{
+	analysis_free(TAKE(session->analysis));
+	recent_free(TAKE(session->recent));
+	if (session->opening)
+		wire_free(&session->opening->base);
+	session->opening = NULL;
+	memset(session->slot_index, SESSION_NO_SLOT, sizeof session->slot_index);
+	memset(session->last_number, 0, sizeof session->last_number);
+	session->frames = session->bytes = session->duplicates = session->late = 0;
+	ledger_done(&session->ledger);
+	session->ledger = (struct ledger){ 0 };
+	session->has_refused = false;
+	session_set_closing(session, closing, true);
+	session->erased = session->must_save = true;
 }

@@ -61,6 +61,7 @@ struct session {
 	bool whole; /* its own closing item was taken: its edge holds no more of it */
 	bool has_refused;
 	Publisher__Refused refused; /* with its closing */
+	bool erased;                /* nothing is kept of it */
 	uint32_t close_code;
 	int64_t ended_at;
 	char close_reason[SESSION_REASON_BYTES + 1];
@@ -108,7 +109,7 @@ struct session_pendings {
 	struct session_pending *at;
 	size_t n, cap;
 };
-enum session_frame { SESSION_STORED, SESSION_DUPLICATE };
+enum session_frame { SESSION_STORED, SESSION_DUPLICATE, SESSION_DROPPED };
 /* The item numbered session->next. */
 enum session_frame session_take_frame(struct session *session, struct store *store,
                                       struct store_batch *batch, struct session_pendings *pendings,
@@ -118,6 +119,10 @@ enum session_frame session_take_frame(struct session *session, struct store *sto
 void session_close(struct session *session, const Publisher__Closing *closing, bool fenced);
 /* Without more insights to come from a closed session's analysis: frees it. */
 void session_end_analysis(struct session *session, struct store_batch *batch);
+
+/* Closes it as fenced and forgets all of it in memory; its row says that it is erased, the others
+ * are the caller's to delete. What still comes for it is taken and dropped. */
+void session_erase(struct session *session, const Publisher__Closing *closing);
 
 /* The rows that are due: counters, checkpoint. */
 bool session_is_checkpoint_due(const struct session *session);

@@ -113,6 +113,7 @@ void session_save(struct session *session, struct store_batch *batch)
 	stored.n_first_t_ms = stored.n_end_t_ms = stored.n_newest_t0_ms;
 	stored.first_t_ms = session->ledger.first_ms;
 	stored.end_t_ms = session->ledger.end_ms;
+	stored.has_erased = stored.erased = session->erased;
 	if (session->closed) {
 		closing.close_code = session->close_code;
 		closing.close_reason = session->close_reason;
@@ -179,6 +180,7 @@ static void set_counters(struct session *session, const Events__StoredSession *s
 		session->ledger.end_ms[i] = stored->end_t_ms[i];
 		session->ledger.began[i] = stored->end_t_ms[i] != 0;
 	}
+	session->erased = stored->erased;
 	if (stored->closing)
 		session_set_closing(session, stored->closing, stored->fenced);
 	session->whole = stored->has_whole ? stored->whole : session->closed && !session->fenced;

@@ -51,6 +51,7 @@ struct command {
 	int64_t ended_at;               /* … wall ms */
 	bool was_open;                  /* a close: it ends an open session */
 	char close_reason[128];
+	void *ctx;                  /* of who made a command of our own */
 	Events__RouterEvent *event; /* what was appended, for done() */
 	/* private */
 	struct router *router;

@@ -24,6 +24,7 @@
 	M(COUNTER, conflicts_total, "journal appends that had to be validated again")              \
 	M(COUNTER, rounds_total, "reconciliation rounds that reached auth")                        \
 	M(COUNTER, closings_dropped_total, "closings given up: their publisher does not answer")   \
+	M(COUNTER, sessions_erased_total, "sessions of devices and accounts that were deleted")    \
 	M(GAUGE, sessions_open, "sessions open now")                                               \
 	M(GAUGE, commands_in_flight, "commands that wait or are not committed yet")                \
 	M(GAUGE, closings_in_flight, "closings a publisher has not confirmed yet")
@@ -31,6 +32,7 @@ METRICS_DECLARE(router, ROUTER_METRICS);
 
 struct reconcile;
 struct answers;
+struct erasings;
 
 /* Who asks, as the principal proves it. */
 struct asker {
@@ -46,6 +48,7 @@ struct router {
 	struct commands *commands;
 	struct answers *answers;
 	struct reconcile *reconcile;
+	struct erasings *erasings;
 	struct once *once;
 	struct router_metrics metrics;
 };

@@ -172,6 +172,10 @@ static bool check_model(struct router *router, struct command *command)
 		answer_error(router, command->call, 400, 1013,
 		             "session: expected an id of partition %u, got %u", partition,
 		             (unsigned)(uuid_number(&command->id) % PARTITIONS));
+	} else if (view_erasing(router->deps.store, &command->account, open->device_id) !=
+	           ERR_NOT_FOUND) {
+		answer_error(router, command->call, 503, 1013,
+		             "this device is being deleted: connect again later");
 	} else if (models_deleting(router, &command->account, &command->model)) {
 		answer_failure(router, command->call, ERR_UNAVAILABLE);
 	} else {

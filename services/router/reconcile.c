@@ -343,6 +343,9 @@ static void send_tell(struct tell *tell)
 	Edge__SessionSuperseded superseded = EDGE__SESSION_SUPERSEDED__INIT;
 
 	superseded.session = wire_bytes_of(&tell->closing.session);
+	superseded.has_close_code = 1;
+	superseded.close_code = tell->closing.code;
+	superseded.close_reason = (char *)tell->closing.reason;
 	request.command_case = EDGE__EDGE_REQUEST__COMMAND_SESSION_SUPERSEDED;
 	request.session_superseded = &superseded;
 	ask_edge(tell->reconcile, &tell->edge, &request, TELL_DEADLINE_MS, on_told, tell);
@@ -352,6 +355,12 @@ static void send_tell(struct tell *tell)
  * the publisher's answer (4009) at the old edge. */
 void reconcile_superseded(struct reconcile *reconcile, const struct uuid *account,
                           const struct uuid *session)
+{
+	reconcile_tell_end(reconcile, account, session, VIEW_SUPERSEDED, VIEW_SUPERSEDED_REASON);
+}
+
+void reconcile_tell_end(struct reconcile *reconcile, const struct uuid *account,
+                        const struct uuid *session, uint32_t code, const char *reason)
 {
 	Events__SessionRow *row;
 	struct tell *tell;
@@ -366,8 +375,8 @@ void reconcile_superseded(struct reconcile *reconcile, const struct uuid *accoun
 	tell->closing = (struct closing){ .account = *account,
 		                          .session = *session,
 		                          .partition = row->partition,
-		                          .code = VIEW_SUPERSEDED,
-		                          .reason = VIEW_SUPERSEDED_REASON };
+		                          .code = code,
+		                          .reason = reason };
 	wire_free(&row->base);
 	tell->next = &reconcile->tells;
 	tell->prev = reconcile->tells.prev;

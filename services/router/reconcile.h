@@ -11,9 +11,9 @@
  * the round began, by an edge that auth does not name, has lost its edge. When auth is away
  * nothing is concluded. A publisher that does not answer is asked again in the next round.
  *
- * Also told here, with retries: the edge of a superseded session. When that edge is gone, the
- * publisher is told to close the session, in case the successor never reaches it. For the same
- * reason an orphan's own victims are closed with it.
+ * Also told here, with retries: the edge of a session that is superseded or erased. When that edge
+ * is gone, the publisher is told to close the session, in case the successor never reaches it. For
+ * the same reason an orphan's own victims are closed with it.
  */
 #ifndef ROUTER_RECONCILE_H
 #define ROUTER_RECONCILE_H
@@ -36,6 +36,9 @@ void reconcile_free(struct reconcile *reconcile);
 /* After the commit that closed it. */
 void reconcile_superseded(struct reconcile *reconcile, const struct uuid *account,
                           const struct uuid *session);
+/* Before its rows go. reason: static. */
+void reconcile_tell_end(struct reconcile *reconcile, const struct uuid *account,
+                        const struct uuid *session, uint32_t code, const char *reason);
 
 size_t reconcile_closings(const struct reconcile *reconcile);
 

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "services/router/audit.h"
 #include "services/router/core.h"
+#include "services/router/devices.h"
 #include "services/router/models.h"
 #include "services/router/reconcile.h"
 #include "services/router/sessions.h"
@@ -91,6 +92,10 @@ static const struct {
 	[ROUTER__ROUTER_REQUEST__COMMAND_UPDATE_CHANNEL] = { on_update_channel, SCOPE_WRITE },
 	[ROUTER__ROUTER_REQUEST__COMMAND_DELETE_CHANNEL] = { on_delete_channel, SCOPE_WRITE },
 	[ROUTER__ROUTER_REQUEST__COMMAND_LIST_SESSIONS] = { on_list_sessions,  SCOPE_READ  },
+	[ROUTER__ROUTER_REQUEST__COMMAND_LIST_DEVICES] = { on_list_devices,   SCOPE_READ  },
+	[ROUTER__ROUTER_REQUEST__COMMAND_GET_DEVICE] = { on_get_device,     SCOPE_READ  },
+	[ROUTER__ROUTER_REQUEST__COMMAND_DELETE_DEVICE] = { on_delete_device,  SCOPE_WRITE },
+	[ROUTER__ROUTER_REQUEST__COMMAND_ERASE_ACCOUNT] = { on_erase_account,  0           },
 	[ROUTER__ROUTER_REQUEST__COMMAND_METRICS] = { on_metrics,        0           },
 	[ROUTER__ROUTER_REQUEST__COMMAND_LIST_AUDIT] = { on_list_audit,     SCOPE_KEYS  },
 };
@@ -235,6 +240,9 @@ enum err router_new(const struct router_deps *deps, struct router **ret)
 	if (err != OK)
 		return err;
 	router->reconcile = reconcile_new(router);
+	router->erasings = erasings_new(router);
+	if (!router->erasings)
+		return ERR_IO;
 	store_sync(deps->store, on_first_sync, router);
 	*ret = TAKE(router);
 	return OK;
@@ -247,6 +255,7 @@ void router_free(struct router *router)
 	store_forget(router->deps.store, router);
 	once_stop(router->once);
 	journal_close(router->journal);
+	erasings_free(router->erasings);
 	commands_free(router->commands);
 	reconcile_free(router->reconcile);
 	answers_free(router->answers);

@@ -43,6 +43,16 @@ struct key row_device_sessions_key(const struct uuid *account, const char *devic
 	return key;
 }
 
+struct key row_erasing_key(const struct uuid *account, const char *device_id)
+{
+	struct key key;
+
+	key_start(&key, PARTITION_OWN, NULL, 'X');
+	key_add_uuid(&key, account);
+	key_add(&key, device_id, strlen(device_id));
+	return key;
+}
+
 struct key row_edge_key(uint32_t slot, const struct uuid *incarnation)
 {
 	struct key key;

@@ -17,6 +17,8 @@ struct key row_device_key(const struct uuid *account, char table, const struct u
                           const char *device_id);
 /* What the keys of a device's sessions begin with. */
 struct key row_device_sessions_key(const struct uuid *account, const char *device_id);
+/* That a device, or ("") all of an account, is being erased. */
+struct key row_erasing_key(const struct uuid *account, const char *device_id);
 /* What the keys of an edge's sessions begin with. */
 struct key row_edge_key(uint32_t slot, const struct uuid *incarnation);
 

@@ -53,6 +53,26 @@ typedef bool view_session_fn(void *ctx, const Events__SessionRow *row);
 CHECKED enum err view_each_session(struct store *store, const struct view_sessions *which,
                                    view_session_fn *fn, void *ctx, struct uuid *ret_next);
 
+/* ---- devices: view_devices.c ---- */
+
+/* The newest session of a device with any model. */
+CHECKED enum err view_last_session(struct store *store, const struct uuid *account,
+                                   const char *device_id, struct uuid *ret);
+/* When it first connected with this model. */
+CHECKED enum err view_device_since(struct store *store, const struct uuid *account,
+                                   const struct uuid *model, const char *device_id,
+                                   int64_t *ret_ms);
+/* By last session, newest first, until fn says false. before: as above. */
+typedef bool view_device_fn(void *ctx, const struct uuid *last_session);
+CHECKED enum err view_each_device(struct store *store, const struct uuid *account,
+                                  const struct uuid *before, view_device_fn *fn, void *ctx);
+/* OK: the device, or all of the account, is being erased. */
+CHECKED enum err view_erasing(struct store *store, const struct uuid *account,
+                              const char *device_id);
+/* device_id "": all of the account. */
+typedef void view_erasing_fn(void *ctx, const struct uuid *account, const char *device_id);
+CHECKED enum err view_each_erasing(struct store *store, view_erasing_fn *fn, void *ctx);
+
 /* Sessions not settled (open, or superseded and not yet ended at their publisher) by edge, in
  * the order of (slot, incarnation, session), until fn says false. */
 struct view_held {

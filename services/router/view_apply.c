@@ -7,6 +7,7 @@
 #include "services/router/row.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* What one event has to do with. */
@@ -170,6 +171,19 @@ static void put_device(const struct change *change, const Router__Session *sessi
 	        &device.base);
 }
 
+/* Its place among the devices; an edge's clock may be behind another's. */
+static void move_device(const struct change *change, const char *device_id, const struct uuid *id)
+{
+	struct uuid last;
+
+	if (found(view_last_session(change->store, &change->account, device_id, &last), change)) {
+		if (memcmp(&last, id, sizeof last) > 0)
+			return;
+		drop(change, row_key(&change->account, 'D', &last));
+	}
+	put(change, row_key(&change->account, 'D', id), BYTES(device_id, strlen(device_id)));
+}
+
 static void on_session_opened(const struct change *change, const Events__SessionRow *row)
 {
 	struct uuid id = id_in(row->id), model = id_of(row->session->device_model_id);
@@ -181,6 +195,7 @@ static void on_session_opened(const struct change *change, const Events__Session
 	for (size_t i = 0; i < row->n_supersedes; i++)
 		close_session(change, row->supersedes[i], &superseded);
 	put_device(change, row->session, &model);
+	move_device(change, row->session->device_id, &id);
 	put_row(change, row_key(&change->account, 's', &id), &row->base);
 	put(change, row_device_key(&change->account, 'o', &model, row->session->device_id),
 	    BYTES(id.byte, sizeof id));
@@ -189,6 +204,74 @@ static void on_session_opened(const struct change *change, const Events__Session
 	key_add_uuid(&by_device, &id);
 	put(change, by_device, nothing);
 	put(change, held_key(row, &id), BYTES(change->account.byte, sizeof change->account));
+}
+
+/* ---- erasing ---- */
+
+static void on_erasing(const struct change *change, const Events__Erasing *erasing)
+{
+	const char *device_id = erasing->device_id ? erasing->device_id : "";
+
+	put(change, row_erasing_key(&change->account, device_id),
+	    BYTES(&change->at_ms, sizeof change->at_ms));
+}
+
+static void erase_session(const struct change *change, const struct uuid *id)
+{
+	struct key by_device;
+	Events__SessionRow *row;
+	struct uuid model;
+
+	if (!found(view_session(change->store, &change->account, id, &row), change))
+		return;
+	model = id_of(row->session->device_model_id);
+	by_device = row_device_sessions_key(&change->account, row->session->device_id);
+	key_add_uuid(&by_device, id);
+	drop(change, by_device);
+	for (const char *table = "swcD"; *table; table++)
+		drop(change, row_key(&change->account, *table, id));
+	drop(change, held_key(row, id));
+	drop(change, row_device_key(&change->account, 'v', &model, row->session->device_id));
+	drop(change, row_device_key(&change->account, 'o', &model, row->session->device_id));
+	wire_free(&row->base);
+}
+
+static void on_sessions_erased(const struct change *change, const Events__SessionsErased *erased)
+{
+	for (size_t i = 0; i < erased->n_ids; i++) {
+		struct uuid id = id_in(erased->ids[i]);
+
+		erase_session(change, &id);
+	}
+}
+
+static bool has_session(void *ctx, const Events__SessionRow *row)
+{
+	(void)row;
+	*(bool *)ctx = true;
+	return false;
+}
+
+/* Not while there is a session: its opening was under way when the erasing began. */
+static void on_erased(const struct change *change, const Events__Erasing *erased)
+{
+	const struct view_sessions which = { .account = &change->account,
+		                             .device_id = erased->device_id,
+		                             .from_ms = INT64_MIN,
+		                             .to_ms = INT64_MAX };
+	bool any = false;
+	struct key from, to;
+	struct uuid next;
+
+	(void)found(view_each_session(change->store, &which, has_session, &any, &next), change);
+	if (any)
+		return;
+	drop(change, row_erasing_key(&change->account, erased->device_id ? erased->device_id : ""));
+	if (erased->device_id)
+		return;
+	key_start(&from, PARTITION_OWN, &change->account, 0);
+	key_start(&to, PARTITION_OWN, &change->account, 0x7f);
+	batch_delete_range(change->batch, key_bytes(&from), key_bytes(&to));
 }
 
 void view_apply(struct store *store, const Events__RouterEvent *event, struct store_batch *batch)
@@ -208,6 +291,15 @@ void view_apply(struct store *store, const Events__RouterEvent *event, struct st
 		break;
 	case EVENTS__ROUTER_EVENT__EVENT_SESSION_OPENED:
 		on_session_opened(&change, event->session_opened);
+		break;
+	case EVENTS__ROUTER_EVENT__EVENT_ERASING:
+		on_erasing(&change, event->erasing);
+		break;
+	case EVENTS__ROUTER_EVENT__EVENT_SESSIONS_ERASED:
+		on_sessions_erased(&change, event->sessions_erased);
+		break;
+	case EVENTS__ROUTER_EVENT__EVENT_ERASED:
+		on_erased(&change, event->erased);
 		break;
 	case EVENTS__ROUTER_EVENT__EVENT_SESSION_CLOSED:
 		close_session(

@@ -1,0 +1,161 @@
+"""Devices: what is there, and that what is deleted is gone, everywhere."""
+import asyncio
+import os
+import signal
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from client import (closed, closed_session, frames, ingest, make_model, receive, rest, stream)
+from stack import until
+
+STACK = {"edges": 2, "publishers": 2}
+T0_MS = 1_760_000_000_000
+ODD = "ünit/7 %2F?#\"x\" 日本"
+
+
+@pytest.fixture(scope="module")
+def key(stack):
+    return stack.key(scopes="ingest,subscribe,read,write,keys")
+
+
+@pytest.fixture
+def http(stack, key):
+    with rest(stack, key) as client:
+        yield client
+
+
+def sessions_of(stack, key, model, device, n=1, seconds=12):
+    made = [asyncio.run(stream(stack, key, model, seconds, device, t0_ms=T0_MS))
+            for _ in range(n)]
+    for session in made:
+        closed_session(stack, key, session)
+    return made
+
+
+def url_of(device):
+    return f"/v1/devices/{quote(device, safe='')}"
+
+
+def test_a_device_has_its_last_session_and_when_it_was_seen(stack, key, http, model):
+    assert http.get(url_of(ODD)).status_code == 404
+    first, second = sessions_of(stack, key, model, ODD, 2)
+    device = http.get(url_of(ODD)).json()
+    session = http.get(f"/v1/sessions/{second}").json()
+    assert device == {"device_id": ODD, "device_model_id": model["id"], "online": False,
+                      "last_seen_at": session["ended_at"], "last_session_id": second,
+                      "created_at": device["created_at"]}
+    assert device["created_at"] <= session["started_at"]
+
+    async def online():
+        async with ingest(stack, key, model, ODD) as ws:
+            opened = (await receive(ws))["session_id"]
+            device = http.get(url_of(ODD)).json()
+            assert device["online"] and device["last_session_id"] == opened
+    asyncio.run(online())
+    until("it is offline", lambda: not http.get(url_of(ODD)).json()["online"], 20)
+
+
+def test_devices_are_listed_by_their_last_session(stack, key, http, model):
+    for device in ("a", "b", "c", "a"):
+        sessions_of(stack, key, model, device, seconds=1)
+    listed = [device["device_id"] for device in http.get("/v1/devices").json()]
+    assert [device for device in listed if device in "abc"] == ["a", "c", "b"]
+    url, got = "/v1/devices?limit=2", []
+    while url:
+        page = http.get(url)
+        assert len(page.json()) <= 2
+        got += [device["device_id"] for device in page.json()]
+        url = page.links.get("next", {}).get("url")
+    assert got == listed
+    assert http.get("/v1/devices?limit=0").status_code == 400
+    assert http.get("/v1/devices?cursor=x").status_code == 400
+
+
+def test_one_device_under_two_models_is_one(stack, key, http, model):
+    other = make_model(stack, key)
+    sessions_of(stack, key, model, "two")
+    last, = sessions_of(stack, key, other, "two")
+    device = http.get(url_of("two")).json()
+    assert device["device_model_id"] == other["id"] and device["last_session_id"] == last
+    assert sum(d["device_id"] == "two" for d in http.get("/v1/devices").json()) == 1
+    removed = http.delete(url_of("two")).json()
+    assert removed["sessions"] == 2
+    assert http.delete(f"/v1/device-models/{other['id']}").status_code == 204
+
+
+def test_a_key_of_one_device_sees_that_one(stack, key, http, model):
+    sessions_of(stack, key, model, "mine", seconds=1)
+    sessions_of(stack, key, model, "theirs", seconds=1)
+    bound = http.post("/v1/keys", json={"label": "x", "device_id": "mine",
+                                        "scopes": ["ingest", "subscribe", "read"]}).json()
+    with rest(stack) as own:
+        own.headers["Authorization"] = f"Bearer {bound['key']}"
+        assert [d["device_id"] for d in own.get("/v1/devices").json()] == ["mine"]
+        assert own.get(url_of("mine")).status_code == 200
+        assert own.get(url_of("theirs")).status_code == 404
+        assert own.delete(url_of("mine")).status_code == 403
+
+
+def test_what_is_deleted_is_gone_and_counted(stack, key, http, model):
+    gone = sessions_of(stack, key, model, ODD + "gone", 3)
+    stays, = sessions_of(stack, key, model, "stays")
+    insights = sum(len(http.get(f"/v1/sessions/{s}/insights").json()) for s in gone)
+    assert insights > 0
+    with rest(stack, stack.key()) as other:
+        assert other.delete(url_of(ODD + "gone")).status_code == 404
+    answer = http.delete(url_of(ODD + "gone"))
+    assert answer.status_code == 200, answer.text
+    removed = answer.json()
+    assert removed["sessions"] == 3 and removed["frames"] == 3 * 60
+    assert removed["insights"] >= insights
+    assert http.delete(url_of(ODD + "gone")).status_code == 404
+    assert http.get(url_of(ODD + "gone")).status_code == 404
+    assert http.get("/v1/sessions", params={"device_id": ODD + "gone"}).json() == []
+    assert http.get("/v1/insights", params={"device_id": ODD + "gone"}).json() == []
+    listed = {session["id"] for session in http.get("/v1/sessions?limit=200").json()}
+    assert stays in listed and not listed & set(gone)
+    for session in gone:
+        for path in ("", "/insights", "/frames", "/gaps"):
+            assert http.get(f"/v1/sessions/{session}{path}").status_code == 404
+        assert http.get("/v1/insights", params={"session_id": session}).json() == []
+    assert http.get(f"/v1/sessions/{stays}").json()["frames"] == 60
+    # It may come again, as a new device.
+    sessions_of(stack, key, model, ODD + "gone", seconds=1)
+    assert http.get(url_of(ODD + "gone")).status_code == 200
+
+
+async def test_an_open_socket_is_closed_and_what_it_sends_is_dropped(stack, key, http, model):
+    async with ingest(stack, key, model, "open") as ws:
+        session = (await receive(ws))["session_id"]
+        for message in frames(3, t0_ms=T0_MS):
+            await ws.send(message)
+        removed = await asyncio.to_thread(lambda: http.delete(url_of("open")))
+        assert removed.status_code == 200, removed.text
+        assert removed.json()["sessions"] == 1
+        assert await closed(ws) == (4004, "this device was deleted")
+    assert http.get(f"/v1/sessions/{session}").status_code == 404
+    assert http.get(url_of("open")).status_code == 404
+
+
+def test_a_deletion_goes_on_after_the_router_died(stack, key, http, model):
+    """With its publishers stopped it cannot end; a new router ends it."""
+    gone = sessions_of(stack, key, model, "killed", 4, seconds=2)
+    publishers = [stack.pid(f"publisher-{n}") for n in (0, 1)]
+    for publisher in publishers:
+        os.kill(publisher, signal.SIGSTOP)
+    try:
+        with rest(stack, key) as hasty:
+            hasty.timeout = 1.5
+            with pytest.raises(httpx.ReadTimeout):
+                hasty.delete(url_of("killed"))
+        router = stack.pid("router")
+        stack.kill("router")
+        stack.wait_restarted("router", router)
+    finally:
+        for publisher in publishers:
+            os.kill(publisher, signal.SIGCONT)
+    until("it is gone", lambda: http.get(url_of("killed")).status_code == 404, 40)
+    until("its sessions are gone",
+          lambda: all(http.get(f"/v1/sessions/{s}").status_code == 404 for s in gone), 20)

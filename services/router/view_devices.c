@@ -1,0 +1,108 @@
+/* The part of view.h that is about devices. */
+#include "services/router/view.h"
+
+#include "common/wire.h"
+#include "services/router/row.h"
+
+#include <string.h>
+
+enum err view_last_session(struct store *store, const struct uuid *account, const char *device_id,
+                           struct uuid *ret)
+{
+	struct key from = row_device_sessions_key(account, device_id), to;
+	struct bytes key, value;
+	struct store_scan *scan;
+	enum err err;
+
+	key_end_of(&from, &to);
+	scan = scan_open(store, key_bytes(&from), key_bytes(&to), true);
+	if (scan_next(scan, &key, &value)) {
+		memcpy(ret, (const uint8_t *)key.data + key.len - sizeof *ret, sizeof *ret);
+		err = OK;
+	} else {
+		err = scan_err(scan);
+		err = err == OK ? ERR_NOT_FOUND : err;
+	}
+	scan_close(scan);
+	return err;
+}
+
+enum err view_device_since(struct store *store, const struct uuid *account,
+                           const struct uuid *model, const char *device_id, int64_t *ret_ms)
+{
+	struct key key = row_device_key(account, 'v', model, device_id);
+	Events__DeviceRow *row;
+	enum err err = row_read(store, &key, &events__device_row__descriptor, &row);
+
+	if (err != OK)
+		return err;
+	*ret_ms = row->created_at;
+	wire_free(&row->base);
+	return OK;
+}
+
+enum err view_each_device(struct store *store, const struct uuid *account,
+                          const struct uuid *before, view_device_fn *fn, void *ctx)
+{
+	struct bytes key, value;
+	struct store_scan *scan;
+	struct key from, to;
+	struct uuid session;
+	enum err err;
+
+	key_start(&from, PARTITION_OWN, account, 'D');
+	to = from;
+	if (before)
+		key_add_uuid(&to, before);
+	else
+		key_end_of(&from, &to);
+	scan = scan_open(store, key_bytes(&from), key_bytes(&to), true);
+	while (scan_next(scan, &key, &value)) {
+		memcpy(&session, (const uint8_t *)key.data + key.len - sizeof session,
+		       sizeof session);
+		if (!fn(ctx, &session))
+			break;
+	}
+	err = scan_err(scan);
+	scan_close(scan);
+	return err;
+}
+
+enum err view_erasing(struct store *store, const struct uuid *account, const char *device_id)
+{
+	struct key of_account = row_erasing_key(account, "");
+	struct key of_device = row_erasing_key(account, device_id);
+	struct buf row = { 0 };
+	enum err err = store_get(store, key_bytes(&of_account), &row);
+
+	if (err == ERR_NOT_FOUND)
+		err = store_get(store, key_bytes(&of_device), &row);
+	buf_free(&row);
+	return err;
+}
+
+enum err view_each_erasing(struct store *store, view_erasing_fn *fn, void *ctx)
+{
+	struct bytes key, value;
+	struct store_scan *scan;
+	struct key from, to;
+	enum err err;
+
+	key_start(&from, PARTITION_OWN, NULL, 'X');
+	key_end_of(&from, &to);
+	scan = scan_open(store, key_bytes(&from), key_bytes(&to), false);
+	while (scan_next(scan, &key, &value)) {
+		struct bytes row = key_row(key);
+		char device_id[KEY_MAX] = "";
+		struct uuid account;
+
+		MUST(row.len >= sizeof account && row.len < sizeof device_id);
+		memcpy(&account, row.data, sizeof account);
+		memcpy(device_id, (const uint8_t *)row.data + sizeof account,
+		       row.len - sizeof account);
+		fn(ctx, &account, device_id);
+	}
+	err = scan_err(scan);
+	scan_close(scan);
+	return err;
+}

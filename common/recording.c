@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define MAX_COLUMNS    64
 #define NAME_SIZE      33 /* a modality and its end */
@@ -256,16 +257,30 @@ static void make_room(struct reader *reader)
 		        xrealloc(reader->column[c].value, reader->room, sizeof(double));
 }
 
+/* A field's number; a missing sample is NAN, but times and segments are never missing. */
+static bool read_number(const char *text, size_t len, const char *column, double *ret)
+{
+	bool may_miss = strcmp(column, "t") != 0 && strcmp(column, "seg") != 0;
+	char *rest;
+
+	if (may_miss && (len == 0 || strcasecmp(text, "nan") == 0)) {
+		*ret = NAN;
+		return true;
+	}
+	*ret = strtod(text, &rest);
+	return rest != text && *rest == '\0' && len <= MAX_NUMBER && isfinite(*ret) &&
+	       fabs(*ret) <= 1e15;
+}
+
 static enum err read_row(struct reader *reader, size_t line, const char *at, const char *end)
 {
 	make_room(reader);
 	for (size_t c = 0; c < reader->n_columns; c++) {
-		char text[MAX_NUMBER + 1], *rest;
+		char text[MAX_NUMBER + 1];
 		size_t len = next_field(at, end, text, sizeof(text));
-		double value = strtod(text, &rest);
+		double value;
 
-		if (rest == text || *rest != '\0' || len > MAX_NUMBER || !isfinite(value) ||
-		    fabs(value) > 1e15)
+		if (!read_number(text, len, reader->column[c].name, &value))
 			return fail(reader, ERR_MALFORMED,
 			            "%s:%zu: column %s: expected a number, got \"%.40s\"",
 			            reader->csv_path, line, reader->column[c].name, text);
@@ -421,8 +436,8 @@ static double choose_depth(const struct reader *reader, size_t s, unsigned *bit_
 		const double *value = reader->column[c].value;
 
 		for (size_t i = 0; reader->column[c].slot == s && i < reader->rows; i++) {
-			most = fmax(most, fabs(value[i]));
-			whole = whole && value[i] == floor(value[i]);
+			most = fmax(most, fabs(value[i])); /* passes over NAN */
+			whole = whole && (isnan(value[i]) || value[i] == floor(value[i]));
 		}
 	}
 	if (!whole || most > WHOLE_LIMIT) {
@@ -435,7 +450,8 @@ static double choose_depth(const struct reader *reader, size_t s, unsigned *bit_
 
 static void put_sample(uint8_t *at, unsigned bytes, double value)
 {
-	uint32_t bits = (uint32_t)(int32_t)lrint(value);
+	uint32_t missing = 1u << (8 * bytes - 1);
+	uint32_t bits = isnan(value) ? missing : (uint32_t)(int32_t)lrint(value);
 
 	for (unsigned b = 0; b < bytes; b++)
 		at[b] = (uint8_t)(bits >> (8 * b));

@@ -13,7 +13,9 @@
  *     anything else                a slot of that name
  *
  * Whole numbers go as they are, in 16, 24 or 32 bits; a slot with other numbers is
- * multiplied so that its largest is 2^23 - 1 (no offset: ratios of levels survive).
+ * multiplied so that its largest is 2^23 - 1 (no offset: ratios of levels survive). An
+ * empty field or "nan" is a sample that is missing: it is sent as the lowest number of its
+ * bits, which no other sample is, and which reads as a clipped one.
  *
  * Limits: RECORDING_MAX_SAMPLES rows; a modality name is [a-z0-9_]{1,32}.
  */

@@ -75,6 +75,19 @@ Test(recording, scales_other_numbers_to_24_bits_without_an_offset)
 	cr_assert_arr_eq(frame.payload, ((uint8_t[]){ 0, 0, 0x40, 1, 0, 0x80, 0, 0, 0 }), 9);
 }
 
+Test(recording, sends_a_missing_sample_as_the_lowest_number)
+{
+	AUTO(recording_close)
+	struct recording *recording = must_parse("a,b\n1,2.5\n,NaN\nnan,-2.5\n3,\n", "{\"fs\":1}");
+	struct recording_frame frame;
+
+	cr_assert(recording_frame(recording, 0, 0, 0, 4000, &frame));
+	cr_assert_arr_eq(frame.payload, ((uint8_t[]){ 1, 0, 0, 0x80, 0, 0x80, 3, 0 }), 8);
+	cr_assert(recording_frame(recording, 0, 1, 0, 4000, &frame));
+	cr_assert_arr_eq(frame.payload,
+	                 ((uint8_t[]){ 0xff, 0xff, 0x7f, 0, 0, 0x80, 1, 0, 0x80, 0, 0, 0x80 }), 12);
+}
+
 Test(recording, cuts_frames_without_losing_or_repeating_a_sample)
 {
 	static char csv[200000] = "ppg_ir\n";
@@ -159,7 +172,9 @@ Test(recording, says_what_is_wrong_and_where)
                  "a.csv:3: column b: expected a number, got \"x\""                                                                  },
 		{ "a,b\n1,2\n3\n",        "{\"fs\":1}",                          "a.csv:3: expected 2 values, got fewer"            },
 		{ "a,b\n1,2,3\n",         "{\"fs\":1}",                          "a.csv:2: expected 2 values, got more"             },
-		{ "a\nnan\n",             "{\"fs\":1}",                          "a.csv:2: column a: expected a number, got \"nan\""},
+		{ "t,a\nnan,1\n",         "{\"fs\":1}",
+                 "a.csv:2: column t: expected a number, got \"nan\""                                                                },
+		{ "a\ninf\n",             "{\"fs\":1}",                          "a.csv:2: column a: expected a number, got \"inf\""},
 		{ "a,a\n1,1\n",           "{\"fs\":1}",                          "a.csv:1: column a is there twice"                 },
 		{ "A\n1\n",               "{\"fs\":1}",
                  "a.csv:1: expected a column name of a-z, 0-9 and _, got \"A\""                                                     },

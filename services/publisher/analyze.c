@@ -18,6 +18,7 @@ static const char usage[] =
         "Prints the insights of a recording as t,type,value,confidence,sqi_class; t is in\n"
         "seconds from its first sample. FILE.csv has a column a channel and a header; the\n"
         "meta file (default: FILE.json beside it) gives fs, columns, spo2_calibration.\n"
+        "An empty field or nan is a sample that is missing.\n"
         "\n"
         "  --meta FILE   the meta file\n"
         "  --json        one JSON array instead of CSV\n"

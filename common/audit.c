@@ -385,6 +385,21 @@ enum err audit_list(const struct audit_source *source, struct store *store, stru
 
 /* ---- erasing ---- */
 
+/* A path may name a device. */
+static void drop_resource(struct bytes key, struct bytes value, struct store_batch *batch)
+{
+	AUTO(wire_free)
+	ProtobufCMessage *message = wire_unpack(&events__audit_row__descriptor, value);
+	Events__AuditRow *row = (Events__AuditRow *)message;
+	struct buf buf = { 0 };
+
+	if (!row || !row->resource)
+		return;
+	mem_free(TAKE(row->resource));
+	batch_put(batch, key, wire_pack(&buf, &row->base));
+	buf_free(&buf);
+}
+
 enum err audit_redact(struct store *store, struct journal *journal, const struct uuid *account,
                       uint64_t *after, struct store_batch *batch)
 {
@@ -402,6 +417,7 @@ enum err audit_redact(struct store *store, struct journal *journal, const struct
 		err = journal_redact(journal, key_read_u64(key_row(key).data), batch);
 		if (err != OK && err != ERR_NOT_FOUND)
 			return err;
+		drop_resource(key, value, batch);
 		*after = key_read_u64(key_row(key).data);
 	}
 	return OK;

@@ -46,6 +46,7 @@
  *     router     '2' ms(8)+account+name nil          nothing: the same by time
  *                'h' hour(8)+key id     -            UsageRow: what was done in that hour
  *                'R' slot(4)+inc(16)    nil          number(8)+wall ms(8) of its last report
+ *                'Q' slot(4)+inc(16)    nil          the same, of its last report of reads
  *     auth,      'A' journal seq(8)     -            AuditRow: the account's part of the journal
  *     router     'A'                    nil          nothing: the rows above are whole
  *     all        'j' seq(8)             nil          journal record

@@ -212,9 +212,9 @@ async def test_what_a_key_has_done_is_counted_exactly(stack, backend):
 
         def counted():
             of_key = used(stack, backend, key_id=key.id).get(key.id, {})
-            return of_key if of_key.get("frames") == 100 and of_key["insights"] >= 3 else None
-        of_key = await asyncio.to_thread(until, "all is reported", counted, 30, 0.3)
-    assert {name: of_key[name] for name in expected} == expected
+            is_all = all(of_key.get(name) == value for name, value in expected.items())
+            return of_key if is_all and of_key["insights"] >= 3 else None
+        await asyncio.to_thread(until, f"it is {expected}", counted, 60, 0.3)
     everything = used(stack, backend)
     assert everything[key.id]["frames"] == 100 and backend.id in everything
 
@@ -259,3 +259,32 @@ def test_usage_has_pages_and_filters(stack, backend):
     stranger = stack.key(scopes=ALL)
     assert backend.id not in used(stack, stranger)
     assert used(stack, stranger, key_id=backend.id) == {}
+
+
+async def test_who_read_health_data_is_in_the_trail(stack, backend):
+    """Counted by key, resource and minute; an edge that stops tells what it has at once."""
+    model = make_model(stack, backend)
+    async with ingest(stack, backend, model, "h") as socket:
+        session = (await receive(socket))["session_id"]
+    async with subscribe(stack, backend) as ear:
+        await receive(ear)
+    with rest(stack, backend) as http:
+        for _ in range(3):
+            assert http.get(f"/v1/sessions/{session}/insights").status_code == 200
+        assert http.get("/v1/insights").status_code == 200
+        assert http.get("/v1/sessions/01234567-89ab-7cde-8f01-23456789abcd").status_code == 404
+        assert http.get("/v1/device-models").status_code == 200
+    edges = [stack.pid(f"edge-{n}") for n in range(2)]
+    for n in range(2):
+        stack.kill(f"edge-{n}", signal.SIGTERM)
+    for n in range(2):
+        await asyncio.to_thread(stack.wait_restarted, f"edge-{n}", edges[n])
+    await asyncio.to_thread(stack.wait_ready)
+    rows = await asyncio.to_thread(trail, stack, backend, action="health_read", limit=200)
+    sums = {}
+    for row in rows:
+        assert row["by"] == backend.id and row["address"] == "127.0.0.1" and row["agent"]
+        sums[row["resource"]] = sums.get(row["resource"], 0) + row["count"]
+    assert sums == {f"/v1/sessions/{session}/insights": 3, "/v1/insights": 1,
+                    "/stream/subscribe": 1}
+    assert verify(stack)["whole"]

@@ -13,4 +13,7 @@ extern const struct audit_source audit_of_auth;
 void audit_wanted(struct auth *auth, struct bus_call *call, const struct uuid *account,
                   const Raeh__ListAudit *list);
 
+/* What the edges report of reads: asked by our own processes. Answers when it is journaled. */
+void reads_wanted(struct auth *auth, struct bus_call *call, const Auth__AuditReads *reads);
+
 #endif

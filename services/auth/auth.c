@@ -126,6 +126,12 @@ static void on_get_key(struct auth *auth, struct bus_call *call, const Auth__Aut
 		get_wanted(auth, call, &caller.account, request->get_key->id);
 }
 
+static void on_audit_reads(struct auth *auth, struct bus_call *call,
+                           const Auth__AuthRequest *request)
+{
+	reads_wanted(auth, call, request->audit_reads);
+}
+
 static void on_list_audit(struct auth *auth, struct bus_call *call,
                           const Auth__AuthRequest *request)
 {
@@ -215,6 +221,7 @@ static handler_fn *const handlers[] = {
 	[AUTH__AUTH_REQUEST__COMMAND_REVOKE_KEYS] = on_revoke_keys,
 	[AUTH__AUTH_REQUEST__COMMAND_KEY_IMPACT] = on_key_impact,
 	[AUTH__AUTH_REQUEST__COMMAND_LIST_AUDIT] = on_list_audit,
+	[AUTH__AUTH_REQUEST__COMMAND_AUDIT_READS] = on_audit_reads,
 	[AUTH__AUTH_REQUEST__COMMAND_LIST_USAGE] = on_list_usage,
 };
 

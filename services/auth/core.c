@@ -348,7 +348,8 @@ void auth_command_append(struct command *command, Events__AuthEvent *const *even
 {
 	command->tries++;
 	for (size_t i = 0; i < n; i++)
-		events[i]->origin = command->origin;
+		if (!events[i]->origin)
+			events[i]->origin = command->origin;
 	core_append(command->auth, events, n, on_command_committed, command);
 }
 

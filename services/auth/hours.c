@@ -120,9 +120,10 @@ enum err hours_add(struct store *store, const Auth__KeysUsed *used)
 	return store_write(store, batch);
 }
 
-void hours_tidy(struct store *store)
+/* The numbers of the reports of use or of reads, as both have one form. */
+static void tidy(struct store *store, char table)
 {
-	AUTO(scan_close) struct store_scan *scan = rows_scan_own(store, 'R');
+	AUTO(scan_close) struct store_scan *scan = rows_scan_own(store, table);
 	AUTO(batch_free) struct store_batch *batch = batch_new();
 	int64_t now_ms = clock_wall_ms();
 	struct bytes key, value;
@@ -134,4 +135,10 @@ void hours_tidy(struct store *store)
 			batch_delete(batch, key);
 	if (batch_bytes(batch) > 0 && store_write(store, batch) != OK)
 		log_warn("usage-not-tidied", "why=\"%s\"", store_why(store));
+}
+
+void hours_tidy(struct store *store)
+{
+	tidy(store, 'R');
+	tidy(store, 'Q');
 }

@@ -185,6 +185,25 @@ static void apply_settled(const Events__RevokeSettled *settled, struct store_bat
 	rows_put_message(view, rows_id_key('s', &account, &id), &settled->receipt->base);
 }
 
+static struct key reads_key(uint32_t slot, ProtobufCBinaryData incarnation)
+{
+	struct key key = own_key('Q');
+	struct uuid id = rows_id_of(incarnation);
+
+	key_add_u32(&key, slot);
+	key_add_uuid(&key, &id);
+	return key;
+}
+
+static void apply_read(const Events__HealthRead *read, int64_t at_ms, struct store_batch *view)
+{
+	struct key value = { 0 };
+
+	key_add_u64(&value, read->number);
+	key_add_u64(&value, (uint64_t)at_ms);
+	rows_put(view, reads_key(read->slot, read->incarnation), key_bytes(&value));
+}
+
 void rows_apply(const Events__AuthEvent *event, struct bytes packed, struct store_batch *view)
 {
 	switch (event->event_case) {
@@ -199,6 +218,9 @@ void rows_apply(const Events__AuthEvent *event, struct bytes packed, struct stor
 		break;
 	case EVENTS__AUTH_EVENT__EVENT_KEY_CHANGED:
 		apply_changed(event->key_changed, view);
+		break;
+	case EVENTS__AUTH_EVENT__EVENT_HEALTH_READ:
+		apply_read(event->health_read, event->at_ms, view);
 		break;
 	case EVENTS__AUTH_EVENT__EVENT_REVOKE_SETTLED:
 		apply_settled(event->revoke_settled, view);
@@ -300,6 +322,17 @@ enum err rows_account_by_email(struct store *store, const char *email, struct uu
 	struct uuid user;
 
 	return rows_user_by_email(store, email, ret, &user);
+}
+
+enum err rows_reads_taken(struct store *store, const Auth__AuditReads *reads, uint64_t *ret)
+{
+	struct key key = reads_key(reads->slot, reads->incarnation);
+	struct buf value = { 0 };
+	enum err err = store_get(store, key_bytes(&key), &value);
+
+	*ret = err == OK && value.len == 16 ? key_read_u64(value.data) : 0;
+	buf_free(&value);
+	return err == ERR_NOT_FOUND ? OK : err;
 }
 
 enum err rows_last_used(struct store *store, const struct uuid *account, const struct uuid *id,

@@ -33,6 +33,9 @@ CHECKED enum err rows_receipt(struct store *store, const struct uuid *account,
                               const struct uuid *id, Auth__Receipt **ret);
 CHECKED enum err rows_account(struct store *store, const struct uuid *id, Events__AccountRow **ret);
 CHECKED enum err rows_account_by_email(struct store *store, const char *email, struct uuid *ret);
+/* The number of the newest report of reads by that edge that is journaled; 0: none. */
+CHECKED enum err rows_reads_taken(struct store *store, const Auth__AuditReads *reads,
+                                  uint64_t *ret);
 /* 0 = never used. */
 CHECKED enum err rows_last_used(struct store *store, const struct uuid *account,
                                 const struct uuid *id, int64_t *ret_ms);

@@ -205,6 +205,7 @@ static void refresh_gauges(struct edge *edge)
 	const struct limit_counts limits = limits_counts(edge->limits);
 
 	m->limited_total = limits.refused;
+	m->reads_lost_total = reads_lost(edge->reads);
 	m->limited_addresses_total = limits.addresses_refused;
 	m->limit_keys = limits.keys;
 	m->limit_addresses = limits.addresses;

@@ -21,7 +21,7 @@
 #define HOUSEKEEPING_MS   5000 /* last_used_at is at most 10 s old                   */
 #define USED_MOST         1024
 #define DRAIN_SLICE       512
-#define DRAIN_MOST_MS     7500 /* then 0.5 s for the last report and 2 s for the lease */
+#define DRAIN_MOST_MS     7000 /* then 1 s for the last reports and 2 s for the lease */
 
 /* ---- from net ---- */
 
@@ -235,11 +235,18 @@ static void on_deregistered(void *ctx)
 	net_stop(edge->net);
 }
 
-static void on_flushed(void *ctx)
+static void on_reads_told(void *ctx)
 {
 	struct edge *edge = ctx;
 
 	lease_deregister(edge->lease, on_deregistered, edge);
+}
+
+static void on_use_told(void *ctx)
+{
+	struct edge *edge = ctx;
+
+	reads_flush(edge->reads, on_reads_told, edge);
 }
 
 static void drain(void *ctx)
@@ -251,7 +258,7 @@ static void drain(void *ctx)
 	close_some(edge, 1001, "the server is going away: reconnect at once");
 	if (empty || clock_boot_ms() - edge->drain_started_ms > DRAIN_MOST_MS) {
 		log_info("drained", "held_streams=%zu", uplinks_count(edge->uplinks));
-		limits_flush(edge->limits, on_flushed, edge);
+		limits_flush(edge->limits, on_use_told, edge);
 		return;
 	}
 	timer_set(edge->loop, &edge->drain_timer, 10, drain, edge);
@@ -318,6 +325,12 @@ struct edge *edge_new(const struct edge_settings *settings, struct loop *loop, s
 	        .edges = settings->edges,
 	        .incarnation = edge->incarnation,
 	});
+	edge->reads = reads_new(&(struct reads_deps){
+	        .loop = loop,
+	        .bus = bus,
+	        .slot = settings->slot,
+	        .incarnation = edge->incarnation,
+	});
 	edge->uplinks = uplinks_new(&(struct uplinks_deps){
 	        .loop = loop,
 	        .bus = bus,
@@ -353,6 +366,7 @@ void edge_free(struct edge *edge)
 	uplinks_free(edge->uplinks);
 	grants_free(edge->grants);
 	limits_free(edge->limits);
+	reads_free(edge->reads);
 	lease_free(edge->lease);
 	mem_free(edge);
 }

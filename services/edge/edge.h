@@ -24,6 +24,7 @@
 #include "services/edge/lease.h"
 #include "services/edge/limit.h"
 #include "services/edge/net.h"
+#include "services/edge/reads.h"
 #include "services/edge/replay.h"
 #include "services/edge/uplink.h"
 
@@ -51,6 +52,7 @@
 	M(GAUGE, limit_keys, "keys of which limits or use are kept")                               \
 	M(GAUGE, limit_addresses, "addresses of which limits are kept")                            \
 	M(COUNTER, use_reports_lost_total, "reports of use that auth did not take; sent again")    \
+	M(COUNTER, reads_lost_total, "reads of health data that the audit trail has not")          \
 	M(COUNTER, revoked_sockets_total, "open sockets closed because their key died")            \
 	M(GAUGE, bus_unanswered, "requests to services that wait for an answer")                   \
 	M(GAUGE, requests_under_way, "REST requests not answered, or not all out")                 \
@@ -90,6 +92,7 @@ struct edge {
 	struct lease *lease;
 	struct grants *grants;
 	struct limits *limits;
+	struct reads *reads;
 	struct uplinks *uplinks;
 	struct feed *feed;
 	struct replays replays;

@@ -69,9 +69,9 @@ Test(edge, waits_no_longer_than_it_said_for_a_publisher_that_is_away)
 	key_is_good();
 	router_opens();
 	edge_drain(fake.edge);
-	pass_leased(8000);
+	pass_leased(7000);
 	cr_assert_not(fake.stopped);
-	pass(2100);
+	pass(3000);
 	cr_assert(fake.stopped);
 }
 

@@ -3,6 +3,7 @@
 
 #include "common/json.h"
 #include "common/keys.h"
+#include "common/principal.h"
 #include "common/wire.h"
 #include "services/edge/problem.h"
 
@@ -27,8 +28,20 @@ void rest_drop_replies(struct rest *rest)
 	mem_free(TAKE(rest->replies));
 }
 
+/* Device models say nothing of anybody's health. */
+static void note_read(struct rest *rest)
+{
+	static const char models[] = "/v1/device-models";
+	const Raeh__Principal *principal = grant_principal(&rest->user);
+
+	if (rest->route->scope == SCOPE_READ && principal && rest->path &&
+	    strncmp(rest->path, models, sizeof models - 1) != 0)
+		reads_note(rest->edge->reads, principal, rest->path, rest->origin);
+}
+
 void rest_hand_over(struct rest *rest)
 {
+	note_read(rest);
 	rest->edge->metrics.requests_total++;
 	rest_drop_replies(rest);
 	buf_free(&rest->pages);

@@ -64,6 +64,14 @@ def test_deleting_a_key_closes_its_sockets_and_shows_the_receipt(scenarios):
     print(passed(scenarios, "deleteCloses")["receipt"])
 
 
+def test_a_rotated_key_has_a_successor_that_is_shown_once(scenarios):
+    passed(scenarios, "rotation")
+
+
+def test_what_is_kept_of_a_device_can_be_deleted(scenarios):
+    passed(scenarios, "deviceDeleted")
+
+
 def test_another_site_can_neither_change_nor_hear_anything(scenarios):
     passed(scenarios, "foreignSite")
 
@@ -92,6 +100,10 @@ def test_five_hundred_tiles_are_live_at_once(scenarios):
 
 def test_the_watch_in_the_browser_stops_and_leaves_no_key(scenarios):
     passed(scenarios, "watchStops")
+
+
+def test_the_application_is_small_and_asks_no_other_host(scenarios):
+    print(f"{passed(scenarios, 'lightAndAlone')['bytes']} bytes of assets")
 
 
 def test_no_later_answer_holds_the_key(scenarios):

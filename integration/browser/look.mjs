@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { ask } from "./harness.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const JUMP_MOST = 0.1; // what the web vitals call good
 const looks = [
   ["light", 1280, 800],
   ["dark", 1280, 800],
@@ -57,9 +58,23 @@ async function lookAt(page, name, folder, found) {
     await page.screenshot({ path: join(folder, `${name}-${scheme}-${width}.png`) });
     const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     if (over > 0) found.push(`${name}, ${width} wide: ${over} pixels too wide`);
-    if (width === 1280 || scheme === "light") for (const fault of await faults(page)) found.push(`${name}, ${scheme}, ${width} wide: ${fault}`);
+    if (scheme === (width === 1280 ? "dark" : "light")) for (const fault of await faults(page)) found.push(`${name}, ${scheme}, ${width} wide: ${fault}`);
   }
 }
+
+// How much of the page has moved by itself since it was opened: 0 is nothing, 1 all of it.
+const moved = (page) =>
+  page.evaluate(
+    () =>
+      new Promise((done) => {
+        let sum = 0;
+        const observer = new PerformanceObserver((list) => {
+          for (const one of list.getEntries()) if (!one.hadRecentInput) sum += one.value;
+        });
+        observer.observe({ type: "layout-shift", buffered: true });
+        setTimeout(() => done(sum), 50);
+      }),
+  );
 
 export async function look(browser, world) {
   const folder = process.env.SCREENSHOTS;
@@ -79,6 +94,8 @@ export async function look(browser, world) {
     await page.goto(path);
     await page.locator("h1, .empty h2").first().waitFor();
     await page.waitForLoadState("networkidle", { timeout: 2000 }).catch(() => undefined); // live pages never are
+    const jump = await moved(page);
+    if (jump > JUMP_MOST) found.push(`${name}: ${jump.toFixed(3)} of it jumped while it loaded`);
     if (then) await then(page);
     await lookAt(page, name, folder, found);
   }

@@ -1,12 +1,14 @@
 // run.mjs URL [scenario…]: the scenarios in order, in one browser; a line of JSON for each.
 import { Browser } from "./harness.mjs";
 import { look } from "./look.mjs";
-import * as scenarios from "./scenarios.mjs";
+import * as others from "./scenarios.mjs";
 
-const { newcomer, keyShownOnce, snippets, live, pastedKey, deleteCloses, noReplyHoldsTheKey } = scenarios;
-const { foreignSite, policyHolds, otherAccount, logsOutAndIn, invitation, manyTiles, watchStops, nothingComplained } = scenarios;
-const order = { newcomer, keyShownOnce, snippets, live, look, pastedKey, deleteCloses, foreignSite, policyHolds, otherAccount, logsOutAndIn, invitation, manyTiles, watchStops, noReplyHoldsTheKey, nothingComplained };
-
+const order = [
+  "newcomer", "keyShownOnce", "snippets", "live", "look", "pastedKey", "deleteCloses", "rotation",
+  "deviceDeleted", "foreignSite", "policyHolds", "otherAccount", "logsOutAndIn", "invitation",
+  "manyTiles", "watchStops", "lightAndAlone", "noReplyHoldsTheKey", "nothingComplained",
+];
+const scenarios = { ...others, look };
 const needed = ["newcomer", "snippets", "live"];
 
 const [base, ...only] = process.argv.slice(2);
@@ -14,13 +16,13 @@ const browser = new Browser(base);
 const world = {};
 await browser.start();
 try {
-  for (const [name, scenario] of Object.entries(order)) {
+  for (const name of order) {
     if (only.length && !only.includes(name)) continue;
     const began = Date.now();
     let error = null;
     let notes;
     try {
-      notes = await scenario(browser, world);
+      notes = await scenarios[name](browser, world);
     } catch (cause) {
       error = String(cause.stack || cause);
     }

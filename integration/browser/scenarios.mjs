@@ -141,6 +141,37 @@ export async function deleteCloses(browser, world) {
   return { receipt: line };
 }
 
+// A successor is shown once too; the old key says who still uses it.
+export async function rotation(browser, world) {
+  const { page } = world;
+  await page.goto("/keys");
+  await page.getByRole("link", { name: "pasted" }).click();
+  await page.getByRole("button", { name: "Rotate" }).click();
+  await page.getByRole("button", { name: "Rotate key" }).click();
+  const secret = (await page.getByLabel("API key", { exact: true }).textContent()).trim();
+  assert.match(secret, KEY);
+  await page.getByRole("button", { name: "I have saved it" }).click();
+  await page.getByRole("heading", { name: "Rotation under way" }).waitFor();
+  await showsNothingOf(page, secret);
+  await page.getByRole("button", { name: "Open the new key" }).click();
+  await until("the new key's page", async () => !(await page.getByText("Rotation under way").count()));
+}
+
+// What is kept of a device goes when its name is typed, and says how much it was.
+export async function deviceDeleted(browser, world) {
+  const { page } = world;
+  await page.goto("/devices");
+  await page.getByRole("tab", { name: "Physical devices" }).click();
+  await page.getByRole("link", { name: "watch-c" }).click();
+  await page.getByRole("button", { name: "Delete its data" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Type “watch-c” to confirm").fill("watch-c");
+  await dialog.getByRole("button", { name: "Delete its data" }).click();
+  await page.getByText(/Deleted: 1 session, \d+ frames, \d+ insights?/).waitFor();
+  await until("the device is gone", async () => !(await page.getByRole("link", { name: "watch-c" }).count()));
+  assert.equal((await ask(page, "GET", "/v1/sessions?device_id=watch-c")).json.length, 0);
+}
+
 // From the minting on, no answer held the key.
 export async function noReplyHoldsTheKey(browser, world) {
   const later = browser.replies.slice(world.minted);
@@ -220,6 +251,7 @@ export async function otherAccount(browser, world) {
     [`/sessions/${world.session}`, "session"],
     [`/keys/${mine.id}`, "key"],
     [`/devices/types/${world.model.id}`, "device type"],
+    ["/devices/watch-python", "device"],
   ]) {
     await page.goto(path);
     await page.getByRole("heading", { name: `There is no such ${what}` }).waitFor();
@@ -357,6 +389,18 @@ export async function watchStops(browser, world) {
   await note.getByRole("button", { name: "Stop" }).click();
   await until("its session is closed", async () => (await open()) === 0);
   await until("its key is deleted", async () => (await keys()) === before - 1);
+}
+
+// The whole application is small, and asks no other host for anything.
+export async function lightAndAlone(browser, world) {
+  const { page } = world;
+  await page.goto("/keys");
+  await page.getByRole("heading", { name: "API Keys" }).waitFor();
+  const bytes = await page.evaluate(() => performance.getEntriesByType("resource").filter((one) => one.name.includes("/assets/")).reduce((sum, one) => sum + one.encodedBodySize, 0));
+  assert.ok(bytes > 10_000 && bytes < 150_000, `${bytes} bytes of assets`);
+  const own = [browser.base, browser.base.replace("http", "ws")];
+  for (const request of browser.asked.filter((one) => /^(http|ws)/.test(one))) assert.ok(own.some((one) => request.startsWith(one)) || /attacker\.example/.test(request), request);
+  return { bytes };
 }
 
 // No page has complained in all this.

@@ -136,7 +136,7 @@ export function DevicePage({ id }: { id: string }) {
   useTitle(id);
   const device = useGet<Device>(`/v1/devices/${encodeURIComponent(id)}`, 5000);
   const [deleting, setDeleting] = useState(false);
-  if (device.error?.status === 404 && /no such device/.test(device.error.detail)) return <NotFound what="device" back={{ href: "/devices?tab=units", label: "All devices" }} />;
+  if (device.error?.status === 404) return <NotFound what="device" back={{ href: "/devices?tab=units", label: "All devices" }} />;
   const unit = device.data;
   return (
     <>

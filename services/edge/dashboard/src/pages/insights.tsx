@@ -4,8 +4,8 @@ import { kindOf, kinds, reading } from "../lib/format";
 import { Link, params, setParams } from "../lib/router";
 import type { Insight } from "../lib/types";
 import { usePages, useTitle } from "../lib/use";
-import { Card, Empty, Fault, PageHead, Pager, Quality, Rows, Select, Time } from "../ui/basic";
-import { Icon } from "../ui/icon";
+import { Button, Card, Empty, Fault, PageHead, Pager, Quality, Rows, Select, Time } from "../ui/basic";
+import { saveList } from "../ui/save";
 import { DayFilters, dayRange, DeviceFilter } from "./sessions";
 
 export function InsightsPage() {
@@ -19,9 +19,9 @@ export function InsightsPage() {
   return (
     <>
       <PageHead title="Insights" about="Every value that was computed, newest first, with how sure it is.">
-        <a class="button plain" href={`/v1/insights${query({ ...filter, limit: 200, format: "csv" })}`} download="insights.csv">
-          <Icon name="download" size={16} /> <span>CSV</span>
-        </a>
+        <Button icon="download" disabled={!insights.data?.length} onClick={() => saveList("insights.csv", `/v1/insights${query({ ...filter, limit: 200 })}`)}>
+          CSV
+        </Button>
       </PageHead>
       <Card flush>
         <div class="toolbar">

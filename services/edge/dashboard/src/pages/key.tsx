@@ -5,7 +5,7 @@ import { exact } from "../lib/format";
 import { go } from "../lib/router";
 import type { Key, Scope } from "../lib/types";
 import { useAction, useGet, useTitle, useUserName } from "../lib/use";
-import { Absent, Badge, Button, Card, Dialog, Fault, Id, Input, NotFound, PageHead, Rows, Select, Time, toast } from "../ui/basic";
+import { Absent, Badge, Button, Card, Dialog, Fault, Id, Input, Loading, NotFound, PageHead, Rows, Select, Time, toast } from "../ui/basic";
 import { Bars } from "../ui/chart";
 import { Scopes, ShownOnce } from "../ui/mint";
 import { RevokeDialog, socketWords, useImpact } from "../ui/revoke";
@@ -21,7 +21,7 @@ export function KeyPage({ id }: { id: string }) {
 
   if (loaded.error && !key)
     return loaded.error.status === 404 || loaded.error.status === 400 ? <NotFound what="key" back={{ href: "/keys", label: "All keys" }} /> : <Fault error={loaded.error} retry={loaded.reload} />;
-  if (!key) return <Rows />;
+  if (!key) return <Loading back={{ href: "/keys", label: "API Keys" }} />;
   const close = () => {
     setDialog("");
     if (gone) go("/keys", { replace: true });

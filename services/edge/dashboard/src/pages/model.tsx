@@ -5,7 +5,7 @@ import { modalityName } from "../lib/format";
 import { go } from "../lib/router";
 import type { Channel, DeviceModel, NewChannel } from "../lib/types";
 import { useAction, useGet, useTitle } from "../lib/use";
-import { Button, Card, Copy, Dialog, Fault, Id, IconButton, Input, NotFound, PageHead, Rows, Time, toast } from "../ui/basic";
+import { Button, Card, Copy, Dialog, Fault, Id, IconButton, Input, Loading, NotFound, PageHead, Time, toast } from "../ui/basic";
 import { DeviceSnippet } from "../ui/code";
 import { SensorRow, defaultsOf } from "../ui/model-form";
 
@@ -19,7 +19,7 @@ export function ModelPage({ id }: { id: string }) {
   useTitle(model?.name || "Device type");
   if (loaded.error && !model)
     return [400, 404].includes(loaded.error.status) ? <NotFound what="device type" back={{ href: "/devices", label: "All device types" }} /> : <Fault error={loaded.error} retry={loaded.reload} />;
-  if (!model) return <Rows />;
+  if (!model) return <Loading back={{ href: "/devices", label: "Devices" }} />;
   const close = () => setOpen(null);
   return (
     <>

@@ -7,7 +7,7 @@ import { rawSamples, type SlotTrace } from "../lib/raw";
 import { Link } from "../lib/router";
 import type { DeviceModel, Insight, Session } from "../lib/types";
 import { asError, now, useGet, useTitle } from "../lib/use";
-import { Absent, Badge, Button, Card, Fault, Id, NotFound, PageHead, Quality, Rows, Time } from "../ui/basic";
+import { Absent, Badge, Button, Card, Fault, Id, Loading, NotFound, PageHead, Quality, Rows, Time } from "../ui/basic";
 import { InsightChart } from "../ui/chart";
 import { Icon } from "../ui/icon";
 import { Monitor } from "../ui/monitor";
@@ -51,7 +51,7 @@ export function SessionPage({ id }: { id: string }) {
   useTitle(session ? `Session of ${session.device_id}` : "Session");
   if (loaded.error && !session)
     return [400, 404].includes(loaded.error.status) ? <NotFound what="session" back={{ href: "/sessions", label: "All sessions" }} /> : <Fault error={loaded.error} retry={loaded.reload} />;
-  if (!session) return <Rows />;
+  if (!session) return <Loading back={{ href: "/sessions", label: "Sessions" }} />;
   return (
     <>
       <PageHead
@@ -67,7 +67,7 @@ export function SessionPage({ id }: { id: string }) {
           </>
         }
       >
-        <Exports id={session.id} />
+        <Exports id={session.id} wide={Boolean(model.data?.modality_channels.some((one) => one.bit_depth > 16))} />
       </PageHead>
       <Latest byType={insights.byType} open={session.status === "open"} />
       <Charts of={insights} session={session} />
@@ -90,11 +90,14 @@ export function SessionPage({ id }: { id: string }) {
   );
 }
 
-function Exports({ id }: { id: string }) {
+// wide: with samples of more bits than EDF has room for.
+function Exports({ id, wide }: { id: string; wide: boolean }) {
   const links: [string, string, string][] = [
     [`/v1/sessions/${id}/insights?format=csv`, `insights-${id}.csv`, "Insights CSV"],
     [`/v1/sessions/${id}/frames?format=csv`, `samples-${id}.csv`, "Samples CSV"],
-    [`/v1/sessions/${id}/frames?format=edf`, `samples-${id}.edf`, "Samples EDF"],
+    wide
+      ? [`/v1/sessions/${id}/frames?format=bdf`, `samples-${id}.bdf`, "Samples BDF"]
+      : [`/v1/sessions/${id}/frames?format=edf`, `samples-${id}.edf`, "Samples EDF"],
   ];
   return (
     <>

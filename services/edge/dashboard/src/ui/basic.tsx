@@ -250,6 +250,18 @@ export function Rows({ n = 6 }: { n?: number }) {
   );
 }
 
+// A page of one thing, before the thing has come: its frame, so that nothing jumps.
+export function Loading({ back }: { back: { href: string; label: string } }) {
+  return (
+    <>
+      <PageHead title={<span class="bone title" aria-label="Loading" role="img" />} back={back} about={<span class="bone about" />} />
+      <Card>
+        <Rows n={8} />
+      </Card>
+    </>
+  );
+}
+
 // What is under a list: which page, and the way to the others. Its room is kept.
 export function Pager({ of }: { of: Pick<Pages<unknown>, "older" | "newer" | "page" | "loading"> }) {
   if (!of.newer && !of.older) return null;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATE_VERSION    6
+#define STATE_VERSION    7
 #define MIN_RATE_HZ      8.0   /* two samples a beat at 240 bpm */
 #define LIGHT_CELL_HZ    50.0  /* beats to 8 Hz, with room for the box filter's slope */
 #define MOTION_CELL_HZ   25.0  /* arms and legs stay below 10 Hz */

@@ -232,3 +232,51 @@ Test(analysis_robust, takes_a_sample_a_frame_at_any_rate)
 		                   rates[r], single.confidence, whole.confidence);
 	}
 }
+
+#define LOSS_S 30
+
+/* Frames of `frame` samples of which three in ten get lost, one by one at random: is any
+ * heart rate trusted more than by the samples of its 8 s that are there? */
+static void lose(double rate, uint32_t frame, uint32_t seed)
+{
+	const struct analysis_slot slot = { "ppg_green", rate, 16, 1 };
+	const struct analysis_config config = { .slots = &slot, .n_slots = 1 };
+	AUTO(analysis_free) struct analysis *analysis = analysis_new(&config);
+	static bool is_there[LOSS_S * MOST_RATE];
+	struct analysis_insight insight;
+	uint8_t payload[2 * MOST_RATE];
+	uint32_t total = (uint32_t)(LOSS_S * rate), window = (uint32_t)(8 * rate), heard = 0;
+
+	memset(is_there, 0, sizeof(is_there));
+	for (uint32_t from = 0; from + frame <= total; from += frame) {
+		for (uint32_t i = 0; i < frame; i++)
+			put16(payload + 2 * i, 3000 * sin(2 * M_PI * 1.2 * (from + i) / rate));
+		if (from > 0 && random_number(&seed) < -0.4)
+			continue;
+		memset(is_there + from, true, frame);
+		analysis_push(analysis, 0, llround(from * 1000 / rate), payload, frame);
+	}
+	while (analysis_next(analysis, &insight)) {
+		uint32_t end = (uint32_t)((double)insight.t_ms * rate / 1000), there = 0;
+
+		if (insight.type != INSIGHT_HR || end < window)
+			continue;
+		for (uint32_t k = end - window; k < end; k++)
+			there += is_there[k];
+		cr_assert_leq(insight.confidence, (double)there / window + 0.02,
+		              "%g Hz, frames of %u: %g of %g", rate, frame, insight.confidence,
+		              (double)there / window);
+		heard++;
+	}
+	cr_assert_gt(heard, 8);
+}
+
+Test(analysis_robust, trusts_a_window_no_more_than_by_what_of_it_is_there)
+{
+	const double loss_rates[] = { 25, 64, 100, 125, 200, 1000 };
+	const uint32_t sizes[] = { 1, 3, 7, 25, 50 };
+
+	for (size_t r = 0; r < ARRAY_LEN(loss_rates); r++)
+		for (size_t f = 0; f < ARRAY_LEN(sizes); f++)
+			lose(loss_rates[r], sizes[f], (uint32_t)(r * 100 + f));
+}

@@ -4,13 +4,14 @@
 #include <string.h>
 
 #define LOWPASS_HZ    8.0
-#define LOWPASS_SHARE 0.35  /* of the cell rate, where that is lower than 8 Hz */
-#define END_SLACK_MS  0.001 /* rounding of a cell's end against the second's */
+#define LOWPASS_SHARE 0.35   /* of the cell rate, where that is lower than 8 Hz */
+#define MARK_AT       0.999f /* of a sample lost; float32 does not add up to 1 */
+#define END_SLACK_MS  0.001  /* rounding of a cell's end against the second's */
 
 /* The cells of a second behind the tail of the seconds before. */
 struct cells {
 	float value[FRONT_CHANNELS][FRONT_TAIL + FRONT_CELLS];
-	bool filled[FRONT_TAIL + FRONT_CELLS];
+	uint8_t found[FRONT_TAIL + FRONT_CELLS]; /* samples, of grid.bin */
 	size_t count;
 	double first_ms; /* middle of cell 0 */
 };
@@ -28,7 +29,7 @@ struct front front_new(const struct grid *grid)
 static void load_tail(const struct front *front, size_t channels, struct cells *cells)
 {
 	for (size_t i = 0; i < front->tails; i++) {
-		cells->filled[i] = front->tail_filled >> i & 1;
+		cells->found[i] = front->tail_found[i];
 		for (size_t c = 0; c < channels; c++)
 			cells->value[c][i] = front->channel[c].tail[i];
 	}
@@ -41,9 +42,8 @@ static void keep_tail(struct front *front, size_t channels, const struct cells *
 	size_t from = cells->count - keep;
 
 	front->tails = (uint32_t)keep;
-	front->tail_filled = 0;
 	for (size_t i = 0; i < keep; i++) {
-		front->tail_filled |= (uint32_t)cells->filled[from + i] << i;
+		front->tail_found[i] = cells->found[from + i];
 		for (size_t c = 0; c < channels; c++)
 			front->channel[c].tail[i] = cells->value[c][from + i];
 	}
@@ -77,7 +77,6 @@ static void on_value(struct front *front, const struct grid *grid, struct cells 
 		bridge(cells, c, from, at, channel->last);
 		channel->last = cells->value[c][at];
 	}
-	cells->filled[at] = true;
 	front->started = 1;
 	front->gap = 0;
 }
@@ -86,7 +85,6 @@ static void on_missing(struct front *front, const struct grid *grid, struct cell
 {
 	for (size_t c = 0; c < grid->channels; c++)
 		cells->value[c][cells->count] = front->channel[c].last;
-	cells->filled[cells->count] = false;
 	if (front->gap < UINT32_MAX)
 		front->gap++;
 }
@@ -99,7 +97,10 @@ static void take_cells(struct front *front, struct grid *grid, void *room, doubl
 	cells->first_ms = grid_cell_middle_ms(grid) - (double)cells->count * 1000 / front->cell_hz;
 	while (grid_cell_end_ms(grid) <= end_ms + END_SLACK_MS &&
 	       cells->count < FRONT_TAIL + FRONT_CELLS) {
-		if (grid_take(grid, room, value))
+		unsigned found = grid_take(grid, room, value);
+
+		cells->found[cells->count] = (uint8_t)found;
+		if (found > 0)
 			on_value(front, grid, cells, value);
 		else
 			on_missing(front, grid, cells);
@@ -121,23 +122,38 @@ static float catmull_rom(const float *y, size_t count, double position)
 	                     u * (2 * p0 - 5 * p1 + 4 * p2 - p3 + u * (3 * (p1 - p2) + p3 - p0)));
 }
 
-static void interpolate(const struct cells *cells, size_t channels, double cell_hz, double end_ms,
-                        struct front_second *ret)
+/* Which share of the samples between two places is missing; cell i lies at i - 0.5 … i + 0.5,
+ * and where there is none, all are. */
+static float missing_between(const struct cells *cells, uint32_t bin, double from, double until)
 {
-	double last = (double)cells->count - 1;
+	double there = 0;
 
-	ret->valid = 0;
-	for (size_t j = 0; j < FRONT_HZ; j++) {
+	for (double i = floor(from + 0.5); i - 0.5 < until; i++) {
+		double part = fmin(until, i + 0.5) - fmax(from, i - 0.5);
+
+		if (i >= 0 && i < (double)cells->count)
+			there += part * cells->found[(size_t)i] / bin;
+	}
+	return (float)(1 - there / (until - from));
+}
+
+static void interpolate(struct front *front, const struct cells *cells, const struct grid *grid,
+                        double end_ms, struct front_second *ret)
+{
+	double last = (double)cells->count - 1, half = grid->cell_hz / FRONT_HZ / 2;
+
+	for (size_t j = 0; j < FRONT_HZ && cells->count > 0; j++) {
 		double t_ms = end_ms - 1000 + (double)j * 1000 / FRONT_HZ - FRONT_DELAY_S * 1000;
-		double position = (t_ms - cells->first_ms) * cell_hz / 1000;
-		double inside = fmin(fmax(position, 0), last);
+		double position = (t_ms - cells->first_ms) * grid->cell_hz / 1000;
 
-		if (cells->count == 0)
-			break;
-		if (fabs(position - inside) <= 1 && cells->filled[(size_t)(inside + 0.5)])
+		front->lost += missing_between(cells, grid->bin, position - half, position + half);
+		if (front->lost >= MARK_AT)
+			front->lost -= 1;
+		else
 			ret->valid |= 1u << j;
-		for (size_t c = 0; c < channels; c++)
-			ret->sample[c][j] = catmull_rom(cells->value[c], cells->count, inside);
+		for (size_t c = 0; c < grid->channels; c++)
+			ret->sample[c][j] = catmull_rom(cells->value[c], cells->count,
+			                                fmin(fmax(position, 0), last));
 	}
 }
 
@@ -155,6 +171,6 @@ void front_second(struct front *front, struct grid *grid, void *room, double end
 		for (size_t i = fresh; i < cells.count; i++)
 			cells.value[c][i] =
 			        biquad_push(&front->channel[c].lowpass, cells.value[c][i]);
-	interpolate(&cells, grid->channels, front->cell_hz, end_ms, ret);
+	interpolate(front, &cells, grid, end_ms, ret);
 	keep_tail(front, grid->channels, &cells);
 }

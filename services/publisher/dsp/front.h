@@ -2,10 +2,12 @@
  * front - from the cells of a slot to an even 32-Hz signal, a second at a time.
  *
  * Missing cells are bridged in a straight line when both sides are in the same
- * second, and held otherwise; they are marked missing either way. After a gap of
- * more than FRONT_GAP_S the signal goes on at the level where it stopped: the
- * reference moves instead, so that no step runs through the filters. The cells
- * pass a low-pass at 8 Hz (no heart beat has anything above it) and are then
+ * second, and held otherwise. What is missing of the cells under each sample of the
+ * 32 Hz adds up, and for each whole sample of it one is marked missing: the share that
+ * is marked is the share of samples that never came, in gaps as in frames lost here and
+ * there. After a gap of more than FRONT_GAP_S the signal goes on at the level where it
+ * stopped: the reference moves instead, so that no step runs through the filters. The
+ * cells pass a low-pass at 8 Hz (no heart beat has anything above it) and are then
  * interpolated (Catmull-Rom) at
  *
  *     t[j] = start of the second + j / 32 s - FRONT_DELAY_S
@@ -37,15 +39,16 @@ struct front_channel {
 };
 
 struct front {
-	uint32_t started;     /* a value has been seen */
-	uint32_t tails;       /* cells in the tail */
-	uint32_t gap;         /* missing cells in a row, up to now */
-	uint32_t tail_filled; /* bit i: tail cell i holds samples */
+	uint32_t started; /* a value has been seen */
+	uint32_t tails;   /* cells in the tail */
+	float lost;       /* samples of the 32 Hz, below 1, that no mark stands for yet */
+	uint32_t gap;     /* missing cells in a row, up to now */
+	uint8_t tail_found[FRONT_TAIL]; /* samples that a tail cell holds */
 	double cell_hz;
 	struct front_channel channel[FRONT_CHANNELS];
 };
 
-/* A second of one slot. Bit j of valid: sample j rests on samples, not on a bridge. */
+/* A second of one slot. Bit j of valid: sample j was there. */
 struct front_second {
 	float sample[FRONT_CHANNELS][FRONT_HZ];
 	uint32_t valid;

@@ -59,6 +59,30 @@ Test(front, marks_what_rests_on_a_bridge)
 	cr_assert_geq(valid, 4 * FRONT_HZ - FRONT_HZ / 2 - 7);
 }
 
+/* Every fifth sample of 200 Hz is missing, and no cell of four is empty. */
+Test(front, marks_as_much_as_is_missing_when_every_cell_has_something)
+{
+	struct grid grid = grid_new(200, 50, 16, 1);
+	struct front front = front_new(&grid);
+	struct front_second second;
+	int valid = 0;
+
+	grid_start(&grid, room, 0, 0);
+	for (int64_t k = 0; k < 200 * 11; k++) {
+		int32_t value = 1000;
+		struct grid_placed placed = { 0 };
+
+		if (k % 5 != 0)
+			cr_assert(grid_put(&grid, room, k, &value, &placed));
+	}
+	for (int s = 1; s <= 11; s++) {
+		front_second(&front, &grid, room, s * 1000.0, &second);
+		valid += s > 1 ? __builtin_popcount(second.valid) : 0;
+		cr_assert_float_eq(front.channel[0].last, 0, 1);
+	}
+	cr_assert_float_eq(valid, 0.8 * 10 * FRONT_HZ, 6, "%d", valid);
+}
+
 Test(front, goes_on_at_the_same_level_behind_a_long_gap)
 {
 	struct grid grid = grid_new(50, 50, 16, 1);

@@ -175,7 +175,7 @@ static unsigned clear_filled(const struct grid *grid, uint8_t *filled, uint32_t 
 	return count;
 }
 
-bool grid_take(struct grid *grid, void *room, double *ret)
+unsigned grid_take(struct grid *grid, void *room, double *ret)
 {
 	uint32_t place = grid->first_place;
 	int32_t *sum = (int32_t *)room + place * grid->channels;
@@ -187,5 +187,5 @@ bool grid_take(struct grid *grid, void *room, double *ret)
 	for (uint32_t c = 0; count > 0 && c < grid->channels; c++)
 		ret[c] = sum[c] * unit;
 	memset(sum, 0, grid->channels * sizeof(*sum));
-	return count > 0;
+	return count;
 }

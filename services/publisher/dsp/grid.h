@@ -72,9 +72,9 @@ bool grid_put(struct grid *grid, void *room, int64_t k, const int32_t *value,
 double grid_cell_end_ms(const struct grid *grid);
 double grid_cell_middle_ms(const struct grid *grid);
 
-/* Take the oldest cell: the mean of its samples per channel, in declared units;
- * false, and nothing in ret, when it holds none. */
-bool grid_take(struct grid *grid, void *room, double *ret);
+/* Take the oldest cell: the mean of its samples per channel, in declared units. How many of
+ * its `bin` samples it holds; 0, and nothing in ret, when none. */
+unsigned grid_take(struct grid *grid, void *room, double *ret);
 
 /* End of the newest sample, ms on the clock of t0. */
 double grid_end_ms(const struct grid *grid);

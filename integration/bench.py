@@ -396,6 +396,92 @@ def bench_sync():
             row(f"{name}: ms from frame to insight, idle p50", f"{done['p50_ms']:.2f}")
 
 
+# ---- REST ----
+
+WIDE = ["--limit-requests", "1000000"]  # looked at, never reached
+SOCKETS, PIPELINED = 8, 16
+
+
+class Reader:
+    """One connection kept alive; so little of a client that the stack is what is measured."""
+
+    def __init__(self, b, path):
+        self.request = (f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                        f"Authorization: Bearer {b.keys[0].key}\r\n\r\n").encode()
+        self.sock = socket.create_connection(("127.0.0.1", b.stack.port), timeout=30)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.got = b""
+
+    def send(self, n):
+        self.sock.sendall(self.request * n)
+
+    def answers(self, n):
+        for _ in range(n):
+            while (end := self.got.find(b"\r\n\r\n")) < 0:
+                self.more()
+            head = self.got[:end]
+            assert head.startswith(b"HTTP/1.1 200"), head[:200]
+            at = head.lower().index(b"content-length: ") + 16
+            whole = end + 4 + int(head[at:].split(b"\r\n")[0])
+            while len(self.got) < whole:
+                self.more()
+            self.got = self.got[whole:]
+
+    def more(self):
+        part = self.sock.recv(1 << 18)
+        assert part, "the server closed"
+        self.got += part
+
+
+def reads(b, title, path, seconds=4):
+    """Requests a second and their cost, in waves over several connections; then one by one."""
+    readers = [Reader(b, path) for _ in range(SOCKETS)]
+    for reader in readers:
+        reader.send(1)
+        reader.answers(1)  # the verdict is known from here on
+    cpu, count, at = b.cpu(), 0, time.monotonic()
+    while time.monotonic() - at < seconds:
+        for reader in readers:
+            reader.send(PIPELINED)
+        for reader in readers:
+            reader.answers(PIPELINED)
+        count += SOCKETS * PIPELINED
+    took, cost = time.monotonic() - at, spent(cpu, b.cpu())
+    times = []
+    for _ in range(2000):
+        start = time.perf_counter()
+        readers[0].send(1)
+        readers[0].answers(1)
+        times.append((time.perf_counter() - start) * 1000)
+    times.sort()
+    row(f"{title}: requests/s", f"{count / took:.0f}",
+        f"us of CPU each: {per(cost, count)}")
+    row(f"{title}: ms one by one, p50 / p99",
+        f"{times[len(times) // 2]:.2f} / {times[len(times) * 99 // 100]:.2f}")
+
+
+def bench_rest():
+    """REST reads under a verdict that the edge has: of the router, of a publisher"""
+    with Bench(PULSE_MODEL, *WIDE) as b:
+        b.connect(1)
+        b.load.ask("stream 20 2 1000")
+        session = b.rest("GET", "/v1/sessions")[0]["id"]
+        reads(b, "GET a device model", f"/v1/device-models/{b.model}")
+        reads(b, "GET a session (noted in the audit trail)", f"/v1/sessions/{session}")
+    with Bench(PULSE_MODEL, "--limit-requests", "0") as b:
+        reads(b, "GET a device model, without limits", f"/v1/device-models/{b.model}")
+
+
+def bench_limits():
+    """ns of CPU of the edge for the limits of a key and for the audit trail, alone"""
+    out = subprocess.run([BIN / "integration/bench_edge"], capture_output=True, check=True)
+    cost = json.loads(out.stdout)
+    row("limits: a frame", f"{cost['frame']:.0f}", f"without limits {cost['frame_off']:.0f}")
+    row("limits: a REST request, RateLimit headers and all", f"{cost['request']:.0f}",
+        f"without limits {cost['request_off']:.0f}")
+    row("noting a read for the audit trail", f"{cost['read']:.0f}")
+
+
 def bench_dsp():
     """us of CPU a second of signal, the analysis alone"""
     out = subprocess.run([BIN / "integration/bench_dsp", "--json"], capture_output=True, check=True)

@@ -1,5 +1,6 @@
 """What is missing of a session, and why: received = stored + duplicates + refused."""
 import asyncio
+import random
 
 import websockets
 
@@ -146,3 +147,151 @@ async def test_the_ledger_survives_its_publisher(stack, key, model):
     closed_session(stack, key, session)
     gaps = gaps_of(stack, key, session)
     assert of(gaps, "never-sent") == [(0, 20, 25), (0, 40, 45)] and gaps["received"] == 50
+
+
+# ---- resume= ----
+
+class Device:
+    """Firmware with an offline buffer: a numbered list of frames, sent on from what is durable."""
+
+    def __init__(self, stack, key, model, name):
+        self.stack, self.key, self.model, self.name = stack, key, model, name
+        self.session, self.acked, self.resumed = None, 0, 0
+
+    async def connect(self):
+        query = {"resume": self.session} if self.session else {}
+        self.socket = await ingest(self.stack, self.key, self.model, self.name, ack=1, **query)
+        hello = await receive(self.socket)
+        if self.session:
+            assert hello["resumed"] is True and hello["session_id"] == self.session
+            assert hello["acked"] >= self.acked, "what was durable is durable"
+            self.acked = hello["acked"]
+            self.resumed += 1
+        else:
+            assert set(hello) == {"session_id", "slots"}
+        self.session = hello["session_id"]
+
+    async def again(self):
+        """Connects until it is let in."""
+        end = asyncio.get_running_loop().time() + 60
+        while True:
+            try:
+                return await self.connect()
+            except (websockets.ConnectionClosed, OSError, asyncio.TimeoutError,
+                    websockets.InvalidHandshake):
+                assert asyncio.get_running_loop().time() < end
+                await asyncio.sleep(0.1)
+
+    async def listen(self):
+        try:
+            while True:
+                self.acked = (await receive(self.socket, 60))["ack"]
+        except websockets.ConnectionClosed:
+            pass
+
+    async def send(self, messages, stop=lambda n: False):
+        """Sends from the first frame that is not durable until the end or stop(n) or a cut."""
+        listening = asyncio.create_task(self.listen())
+        try:
+            for n in range(self.acked, len(messages)):
+                if stop(n):
+                    break
+                await self.socket.send(messages[n])
+            else:
+                while self.acked < len(messages) and not listening.done():
+                    await asyncio.sleep(0.02)
+        except websockets.ConnectionClosed:
+            pass
+        return listening
+
+    def cut(self):
+        """As a lost network: no close frame."""
+        self.socket.transport.abort()
+
+
+def stored_frames(stack, key, session):
+    return session_of(stack, key, session)["frames"]
+
+
+async def test_a_session_goes_on_over_a_new_connection_with_nothing_lost_or_twice(stack, key,
+                                                                                 model):
+    messages = list(frames(60, t0_ms=T0))
+    rng = random.Random(5)
+    device = Device(stack, key, model, "resumes")
+    await device.connect()
+    while device.acked < len(messages):
+        until_n = device.acked + rng.randrange(1, 80)
+        listening = await device.send(messages, lambda n: n >= until_n)
+        if device.acked < len(messages):
+            device.cut()
+        await asyncio.wait_for(listening, 20) if device.acked < len(messages) else None
+        if device.acked < len(messages):
+            await device.again()
+    await device.socket.close()
+    closed_session(stack, key, device.session)
+    gaps = gaps_of(stack, key, device.session)
+    assert device.resumed > 2
+    assert gaps["stored"] == len(messages) and gaps["gaps"] == [], gaps
+    with rest(stack, key) as http:
+        insights = http.get(f"/v1/sessions/{device.session}/insights").json()
+        sessions = http.get("/v1/sessions", params={"device_id": "resumes"}).json()
+    assert len(sessions) == 1
+    beats = [i["t"] for i in insights if i["type"] == "hr"]
+    assert len(beats) == len(set(beats)) and len(beats) >= 20
+
+
+async def test_a_session_outlives_the_edge_and_its_publisher(stack, key, model):
+    messages = list(frames(120, t0_ms=T0))
+    device = Device(stack, key, model, "outlives")
+    await device.connect()
+    for victims in (["edge-0"], ["publisher-0", "publisher-1"], ["edge-0"]):
+        pids = {}
+
+        def die(n, victims=victims, pids=pids, at=device.acked + 100):
+            if n == at and not pids:
+                pids.update({name: stack.kill(name) for name in victims})
+            return n > at + 60
+        listening = await device.send(messages, die)
+        device.cut()
+        await asyncio.wait_for(listening, 20)
+        for name, pid in pids.items():
+            stack.wait_restarted(name, pid)
+        await device.again()
+    listening = await device.send(messages)
+    assert device.acked == len(messages)
+    await device.socket.close()
+    closed_session(stack, key, device.session)
+    gaps = gaps_of(stack, key, device.session)
+    assert gaps["stored"] == len(messages) and gaps["gaps"] == [], gaps
+
+
+async def test_an_open_connection_gives_way_to_the_one_that_resumes(stack, key, model):
+    async with ingest(stack, key, model, "gives-way") as old:
+        session = (await receive(old))["session_id"]
+        await old.send(nth(0))
+        until("stored", lambda: stored_frames(stack, key, session) == 1, 20)
+        async with ingest(stack, key, model, "gives-way", resume=session) as new:
+            assert (await receive(new))["acked"] == 1
+            assert (await closed(old))[0] == 4009
+            await new.send(nth(1))
+            until("stored", lambda: stored_frames(stack, key, session) == 2, 20)
+            assert session_of(stack, key, session)["status"] == "open"
+    row = closed_session(stack, key, session)
+    assert row["frames"] == 2 and row["close_code"] == 1000
+
+
+async def test_what_cannot_be_resumed_is_refused_with_4004(stack, key, model):
+    async def refusal(device, resume, who=key, of=model):
+        async with ingest(stack, who, of, device, resume=resume) as socket:
+            code, reason = await closed(socket)
+        assert code == 4004 and reason.startswith("resume: "), (code, reason)
+        return reason
+
+    gaps = await send(stack, key, model, "gone", [nth(0)])
+    await refusal("gone", "x")
+    await refusal("gone", "0192f0c0-0000-7000-8000-00000000abcd")
+    assert "no such session" in await refusal("another", gaps["session_id"])
+    other = stack.key()
+    await refusal("gone", gaps["session_id"], other, make_model(stack, other))
+    await send(stack, key, model, "gone", [nth(0)])
+    assert "newer session" in await refusal("gone", gaps["session_id"])

@@ -12,6 +12,7 @@ struct closing {
 	struct list link; /* in edge->closings; those in the air come first */
 	struct edge *edge;
 	struct uuid account, session;
+	uint64_t epoch;
 	int code;
 	int64_t ended_at;
 	char reason[NET_CLOSE_REASON + 1];
@@ -69,6 +70,8 @@ static void tell(struct closing *closing)
 	close.close_reason = closing->reason;
 	close.has_ended_at = 1;
 	close.ended_at = closing->ended_at;
+	close.has_epoch = 1;
+	close.epoch = closing->epoch;
 	request.command_case = ROUTER__ROUTER_REQUEST__COMMAND_CLOSE_SESSION;
 	request.close_session = &close;
 	bus_request(closing->edge->bus, "router", wire_pack(&buf, &request.base), REQUEST_MS,
@@ -92,7 +95,7 @@ static void tell_more(void *ctx)
 }
 
 void closing_start(struct edge *edge, const struct uuid *account, const struct uuid *session,
-                   const Publisher__Closing *how)
+                   uint64_t epoch, const Publisher__Closing *how)
 {
 	struct closing *closing;
 
@@ -104,6 +107,7 @@ void closing_start(struct edge *edge, const struct uuid *account, const struct u
 	closing->edge = edge;
 	closing->account = *account;
 	closing->session = *session;
+	closing->epoch = epoch;
 	closing->code = (int)how->close_code;
 	closing->ended_at = how->ended_at;
 	(void)snprintf(closing->reason, sizeof closing->reason, "%s", how->close_reason);

@@ -13,7 +13,7 @@
 #define CLOSINGS_IN_AIR 64
 
 void closing_start(struct edge *edge, const struct uuid *account, const struct uuid *session,
-                   const Publisher__Closing *how);
+                   uint64_t epoch, const Publisher__Closing *how);
 size_t closing_count(const struct edge *edge);
 size_t closing_sessions(struct edge *edge, struct uuid *ret, size_t most);
 void closing_free_all(struct edge *edge);

@@ -12,8 +12,6 @@
 
 #define DEVICES_TOLD 256 /* of one key */
 
-#define SUPERSEDED "superseded by a newer connection of this device"
-
 struct question {
 	struct edge *edge;
 	const Edge__EdgeRequest *request;
@@ -109,7 +107,7 @@ static void on_session_superseded(struct question *question)
 	if (wire_id(told->session, &session))
 		ingest_end(question->edge, &session,
 		           told->has_close_code ? (int)told->close_code : 4009,
-		           told->close_reason ? told->close_reason : SUPERSEDED);
+		           told->close_reason ? told->close_reason : INGEST_SUPERSEDED);
 }
 
 static void on_metrics(struct question *question)
@@ -192,7 +190,8 @@ static void on_router_event(void *ctx, struct bytes event)
 
 	if (broadcast && broadcast->has_superseded_session &&
 	    wire_id(broadcast->superseded_session, &session))
-		ingest_end(edge, &session, 4009, SUPERSEDED);
+		ingest_superseded(edge, &session,
+		                  broadcast->has_below_epoch ? broadcast->below_epoch : UINT64_MAX);
 	if (ended && wire_id(ended->account, &account) && wire_id(ended->model, &model))
 		ingest_slots_ended(edge, &account, &model, ended->slots, ended->n_slots);
 }

@@ -170,9 +170,9 @@ static void on_revived(void *ctx)
 }
 
 static void on_finished(void *ctx, const struct uuid *account, const struct uuid *session,
-                        const Publisher__Closing *closing)
+                        uint64_t epoch, const Publisher__Closing *closing)
 {
-	closing_start(ctx, account, session, closing);
+	closing_start(ctx, account, session, epoch, closing);
 }
 
 /* ---- housekeeping ---- */

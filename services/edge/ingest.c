@@ -24,14 +24,16 @@
 struct ingest {
 	struct socket socket;
 	struct uuid session;
-	struct map_node by_session;     /* in edge->opening while asking */
-	struct stream *stream;          /* from OpenSession's answer to the end */
-	ProtobufCMessage *manifest;     /* the router's answer: its slots are ours */
-	char *device_id;                /* as sent */
-	char *model_id;                 /* as sent; until the session is open */
-	enum err device_err, model_err; /* what the query held */
-	int64_t active_ms;              /* boot time of the last frame, or of the pause */
-	bool asking;                    /* the router's answer is under way: keep the memory */
+	struct map_node by_session;                 /* in edge->opening while asking */
+	struct stream *stream;                      /* from OpenSession's answer to the end */
+	ProtobufCMessage *manifest;                 /* the router's answer: its slots are ours */
+	char *device_id;                            /* as sent */
+	char *model_id;                             /* as sent; until the session is open */
+	enum err device_err, model_err, resume_err; /* what the query held */
+	bool resumes;                               /* session is the client's word */
+	uint64_t epoch;                             /* how often the session was resumed */
+	int64_t active_ms; /* boot time of the last frame, or of the pause */
+	bool asking;       /* the router's answer is under way: keep the memory */
 	bool open, paused;
 	bool acks;                  /* the client asked to hear what is durable */
 	uint64_t acked, acks_told;  /* frames */
@@ -89,16 +91,26 @@ static void pause_reading(struct ingest *ingest, bool paused)
 	net_pause(ingest->socket.conn, paused);
 }
 
-static void send_handshake(struct ingest *ingest)
+static char *handshake_json(const struct ingest *ingest, char *id)
 {
 	Raeh__Handshake handshake = RAEH__HANDSHAKE__INIT;
+	Raeh__ResumedHandshake resumed = RAEH__RESUMED_HANDSHAKE__INIT;
+
+	resumed.session_id = handshake.session_id = id;
+	resumed.slots = handshake.slots = slots_of(ingest, &handshake.n_slots);
+	resumed.n_slots = handshake.n_slots;
+	resumed.resumed = true;
+	resumed.acked = ingest->acked;
+	return json_of_message(ingest->resumes ? &resumed.base : &handshake.base);
+}
+
+static void send_handshake(struct ingest *ingest)
+{
 	char id[UUID_TEXT];
 	char *json;
 
 	uuid_text(&ingest->session, id);
-	handshake.session_id = id;
-	handshake.slots = slots_of(ingest, &handshake.n_slots);
-	json = json_of_message(&handshake.base);
+	json = handshake_json(ingest, id);
 	if (net_send_text(ingest->socket.conn, BYTES(json, strlen(json)), SIZE_MAX) != OK)
 		log_warn("handshake", "session=%s why=\"not queued\"", id);
 	mem_free(json);
@@ -109,6 +121,7 @@ static void on_stream_open(void *ctx)
 	struct ingest *ingest = ctx;
 
 	ingest->open = true;
+	ingest->acked = ingest->acks_told = stream_acked(ingest->stream);
 	ingest->socket.edge->metrics.sessions_opened_total++;
 	send_handshake(ingest);
 	pause_reading(ingest, false);
@@ -164,6 +177,7 @@ static void start_stream(struct ingest *ingest, const Raeh__Principal *principal
 	const Router__RouterReply *reply = (const Router__RouterReply *)ingest->manifest;
 	const Router__SessionOpened *opened = reply->session_opened;
 	Publisher__Opening opening = PUBLISHER__OPENING__INIT;
+	struct stream *older;
 
 	opening.device_id = ingest->device_id;
 	opening.device_model_id = ingest->model_id;
@@ -175,9 +189,13 @@ static void start_stream(struct ingest *ingest, const Raeh__Principal *principal
 	opening.n_spo2_calibration = opened->n_spo2_calibration;
 	opening.spo2_calibration = opened->spo2_calibration;
 	opening.principal = (Raeh__Principal *)principal;
-	ingest->stream =
-	        stream_new(ingest->socket.edge->uplinks, &ingest->account, &ingest->session,
-	                   (uint16_t)opened->partition, &opening, &stream_events, ingest);
+	ingest->epoch = opened->epoch;
+	older = stream_find(ingest->socket.edge->uplinks, &ingest->session);
+	if (older)
+		stream_discard(older);
+	ingest->stream = stream_new(ingest->socket.edge->uplinks, &ingest->account,
+	                            &ingest->session, (uint16_t)opened->partition, ingest->epoch,
+	                            &opening, &stream_events, ingest);
 	mem_free(TAKE(ingest->model_id));
 }
 
@@ -191,15 +209,18 @@ static void ingest_release(struct ingest *ingest)
 	mem_free(ingest);
 }
 
-/* The socket ended while the router was asked: whatever it opened must close again. */
+/* The socket ended while the router was asked: whatever it opened must close again. One that was
+ * resumed its publisher may still call open: the router's reconciliation closes it there too. */
 static void close_unopened(struct ingest *ingest)
 {
 	Publisher__Closing how = PUBLISHER__CLOSING__INIT;
 
+	if (ingest->resumes)
+		return;
 	how.close_code = (uint32_t)ingest->code;
 	how.close_reason = ingest->reason;
 	how.ended_at = clock_wall_ms();
-	closing_start(ingest->socket.edge, &ingest->account, &ingest->session, &how);
+	closing_start(ingest->socket.edge, &ingest->account, &ingest->session, 0, &how);
 }
 
 /* reply: NULL when none came that can be read. */
@@ -265,6 +286,7 @@ static void ask_router(struct ingest *ingest, const Raeh__Principal *principal)
 	Router__RouterRequest request = ROUTER__ROUTER_REQUEST__INIT;
 	Router__OpenSession open = ROUTER__OPEN_SESSION__INIT;
 	Raeh__Origin origin = origin_message(ingest->socket.origin);
+	struct uuid attempt;
 	struct buf buf = { 0 };
 
 	open.session = wire_bytes_of(&ingest->session);
@@ -272,6 +294,11 @@ static void ask_router(struct ingest *ingest, const Raeh__Principal *principal)
 	open.device_id = ingest->device_id;
 	open.edge_slot = edge->settings.slot;
 	open.edge_incarnation = wire_bytes_of(&edge->incarnation);
+	if (ingest->resumes) {
+		randombytes_buf(&attempt, sizeof attempt);
+		open.has_resume = 1;
+		open.resume = wire_bytes_of(&attempt);
+	}
 	request.principal = (Raeh__Principal *)principal;
 	request.origin = &origin;
 	request.command_case = ROUTER__ROUTER_REQUEST__COMMAND_OPEN_SESSION;
@@ -312,6 +339,25 @@ static const char *model_fault(const struct ingest *ingest, struct uuid *ret)
 	return NULL;
 }
 
+/* A new id, or the one to go on with. False: the socket was closed. */
+static bool choose_session(struct ingest *ingest)
+{
+	uint16_t partition = partition_of(&ingest->account, &ingest->model, ingest->device_id);
+
+	if (!ingest->resumes) {
+		ingest->session = new_session_id(partition);
+		return true;
+	}
+	if (uuid_number(&ingest->session) % PARTITIONS != partition)
+		socket_end(&ingest->socket, 4004, "resume: no such session of this device");
+	else if (map_find(&ingest->socket.edge->opening, &ingest->session))
+		socket_end(&ingest->socket, 1013,
+		           "this session is being resumed already: reconnect later");
+	else
+		return true;
+	return false;
+}
+
 static void admitted(struct socket *socket)
 {
 	struct ingest *ingest = ingest_of(socket);
@@ -327,13 +373,15 @@ static void admitted(struct socket *socket)
 	fault = device_fault(ingest);
 	if (!fault)
 		fault = model_fault(ingest, &ingest->model);
+	if (!fault && ingest->resume_err != OK)
+		fault = "resume: expected the id of a session";
 	if (fault) {
 		socket_end(socket, 4004, fault);
 		return;
 	}
 	MUST(wire_id(principal->account, &ingest->account)); /* checked with the verdict */
-	ingest->session =
-	        new_session_id(partition_of(&ingest->account, &ingest->model, ingest->device_id));
+	if (!choose_session(ingest))
+		return;
 	uuid_text(&ingest->model, ingest->model_id);
 	ask_router(ingest, principal);
 }
@@ -470,6 +518,14 @@ void ingest_end(struct edge *edge, const struct uuid *session, int code, const c
 		socket_end(&ingest->socket, code, reason);
 }
 
+void ingest_superseded(struct edge *edge, const struct uuid *session, uint64_t below_epoch)
+{
+	const struct stream *stream = stream_find(edge->uplinks, session);
+
+	if (below_epoch == UINT64_MAX || (stream && stream_epoch(stream) < below_epoch))
+		ingest_end(edge, session, 4009, INGEST_SUPERSEDED);
+}
+
 size_t ingest_devices(struct edge *edge, const struct uuid *key, const char **ret, size_t most)
 {
 	size_t n = 0;
@@ -519,6 +575,16 @@ void ingest_drained(struct edge *edge, struct conn *conn)
 		tell_acked(ingest_of(socket));
 }
 
+static void read_resume(struct ingest *ingest, const char *query)
+{
+	char text[UUID_TEXT];
+	enum err err = query_get(query, "resume", text, sizeof text);
+
+	ingest->resumes = err != ERR_NOT_FOUND;
+	if (ingest->resumes && (err != OK || !uuid_parse(text, &ingest->session)))
+		ingest->resume_err = ERR_MALFORMED;
+}
+
 void ingest_open(struct edge *edge, struct conn *conn, const struct net_request *request)
 {
 	struct ingest *ingest = xcalloc(1, sizeof *ingest);
@@ -533,6 +599,7 @@ void ingest_open(struct edge *edge, struct conn *conn, const struct net_request 
 	(void)snprintf(ingest->model_id, sizeof text, "%s", ingest->model_err == OK ? text : "");
 	ingest->acks =
 	        query_get(request->query, "ack", flag, sizeof flag) == OK && strcmp(flag, "1") == 0;
+	read_resume(ingest, request->query);
 	ingest->paused = true;
 	edge->metrics.sockets_ingest++;
 	net_pause(conn, true);

@@ -506,3 +506,78 @@ Test(ingest, is_closed_when_its_publisher_says_so)
 	publisher_takes(4009);
 	cr_assert_eq(close_told_to_router(), 4009);
 }
+
+static struct conn *resuming(const char *session)
+{
+	AUTO_MEM char *query = xasprintf(DEVICE "&resume=%s", session);
+	struct conn *conn = client_open(NET_INGEST, query);
+
+	if (asked("auth"))
+		key_is_good();
+	return conn;
+}
+
+/* An id of the device's partition. */
+static void id_to_resume(char ret[UUID_TEXT])
+{
+	struct conn *conn = client_open(NET_INGEST, DEVICE);
+	struct uuid id;
+
+	key_is_good();
+	id = session_asked();
+	uuid_text(&id, ret);
+	router_refuses(404, 4004, "no");
+	turn();
+	cr_assert_eq(conn->code, 4004);
+}
+
+Test(ingest, resumes_a_session_and_says_what_is_durable)
+{
+	AUTO(wire_free) ProtobufCMessage *message = NULL;
+	struct conn *conn, *second;
+	char id[UUID_TEXT];
+	struct uuid asked_for;
+
+	id_to_resume(id);
+	conn = resuming(id);
+	message = question_as(asked("router"), &router__router_request__descriptor);
+	cr_assert(((Router__RouterRequest *)message)->open_session->has_resume);
+	asked_for = session_asked();
+	cr_assert(memcmp(&asked_for, ((Router__RouterRequest *)message)->open_session->session.data,
+	                 16) == 0);
+	second = resuming(id);
+	cr_assert_eq(second->code, 1013, "one at a time");
+	router_opens();
+	turn();
+	publisher_takes(0);
+	cr_assert(has_sent(conn, "\"resumed\":true"));
+	cr_assert(has_sent(conn, "\"acked\":0"));
+	cr_assert_not(conn->paused);
+}
+
+Test(ingest, refuses_to_resume_what_is_no_session_of_the_device)
+{
+	struct conn *conn = resuming("x");
+
+	cr_assert_eq(conn->code, 4004);
+	cr_assert(strncmp(conn->reason, "resume: ", 8) == 0);
+	conn = resuming("0192f0c0-0000-7000-8000-00000000abcd");
+	if (!conn->closing) { /* one in 64: it is of the partition */
+		router_refuses(404, 4004, "resume: no such session of this device");
+		turn();
+	}
+	cr_assert_eq(conn->code, 4004);
+}
+
+Test(ingest, does_not_close_at_the_router_what_it_may_have_resumed)
+{
+	struct conn *conn;
+	char id[UUID_TEXT];
+
+	id_to_resume(id);
+	conn = resuming(id);
+	client_goes(conn);
+	router_opens();
+	turn();
+	cr_assert_eq(asked_count("router"), 0, "the reconciliation closes it everywhere");
+}

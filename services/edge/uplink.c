@@ -13,6 +13,7 @@
 #define REQUEST_MS    2000 /* a batch unanswered that long is given up and sent anew      */
 #define HOLD_OFF_MS   100  /* a publisher that is away or full is asked again after this  */
 #define BATCH_STREAMS 4096
+#define SUPERSEDED    "superseded by a newer connection of this device"
 
 struct item {
 	struct item *next;
@@ -28,6 +29,7 @@ struct stream {
 	struct list hungry; /* in uplinks->hungry: waits for room  */
 	struct uuid account, session;
 	uint16_t partition;
+	uint64_t epoch;
 	uint64_t acked, sent, next;
 	struct item *first, **end; /* frames numbered from max(acked, 1) */
 	struct item *unsent;       /* the frame numbered max(sent, 1); NULL = none */
@@ -81,7 +83,7 @@ struct batch {
 	size_t n;
 	struct part {
 		struct uuid session;
-		uint64_t first, end;
+		uint64_t epoch, first, end;
 	} part[];
 };
 
@@ -93,9 +95,15 @@ static uint64_t closing_number(const struct stream *stream)
 	return stream->closing ? stream->next - 1 : UINT64_MAX;
 }
 
+/* It goes on behind a number that its publisher has yet to say. */
+static bool is_resuming(const struct stream *stream)
+{
+	return stream->epoch > 0 && stream->acked == 0;
+}
+
 static bool something_to_send(const struct stream *stream)
 {
-	return stream->sent < stream->next;
+	return is_resuming(stream) ? stream->sent == 0 : stream->sent < stream->next;
 }
 
 static void mark_dirty(struct stream *stream)
@@ -198,11 +206,20 @@ static void finish(struct stream *stream)
 {
 	struct uplinks *uplinks = stream->uplinks;
 	struct uuid account = stream->account, session = stream->session;
+	uint64_t epoch = stream->epoch;
 	Publisher__Closing *closing = TAKE(stream->closing);
 
 	stream_free(stream);
-	uplinks->deps.on_finished(uplinks->deps.ctx, &account, &session, closing);
+	uplinks->deps.on_finished(uplinks->deps.ctx, &account, &session, epoch, closing);
 	wire_free(&closing->base);
+}
+
+static void tell_opened(struct stream *stream)
+{
+	wire_free(&stream->opening->base);
+	stream->opening = NULL;
+	if (stream->ctx)
+		stream->events.on_open(stream->ctx);
 }
 
 /* Everything below next is durable. May free the stream. */
@@ -210,6 +227,13 @@ static void acknowledge(struct stream *stream, uint64_t next)
 {
 	bool opened = stream->acked == 0;
 
+	if (is_resuming(stream) && next > 0) {
+		stream->acked = stream->sent = next;
+		stream->next = next + (stream->closing != NULL);
+		mark_dirty(stream);
+		tell_opened(stream);
+		return;
+	}
 	if (next > stream->next)
 		next = stream->next;
 	if (next <= stream->acked)
@@ -226,12 +250,8 @@ static void acknowledge(struct stream *stream, uint64_t next)
 		finish(stream);
 		return;
 	}
-	if (opened) {
-		wire_free(&stream->opening->base);
-		stream->opening = NULL;
-	}
-	if (opened && stream->ctx)
-		stream->events.on_open(stream->ctx);
+	if (opened)
+		tell_opened(stream);
 	if (next > 1 && stream->ctx)
 		stream->events.on_acked(stream->ctx, next - 1);
 }
@@ -278,6 +298,12 @@ static void give_up(struct stream *stream)
 	finish(stream);
 }
 
+void stream_discard(struct stream *stream)
+{
+	refuse(stream, 4009, SUPERSEDED);
+	stream_free(stream);
+}
+
 static const struct part *part_of(const struct batch *batch, const struct uuid *session,
                                   size_t hint)
 {
@@ -300,8 +326,12 @@ static void on_taken(struct batch *batch, const Publisher__Taken *taken, size_t 
 		return;
 	part = part_of(batch, &session, hint);
 	stream = stream_find(uplinks, &session);
-	if (!part || !stream)
+	if (!part || !stream || stream->epoch != part->epoch)
 		return;
+	if (taken->obsolete) {
+		stream_discard(stream);
+		return;
+	}
 	if (taken->has_close_code)
 		refuse(stream, (int)taken->close_code,
 		       taken->close_reason ? taken->close_reason : "");
@@ -328,7 +358,7 @@ static void on_lost(struct batch *batch)
 		struct stream *stream =
 		        stream_find(batch->uplink->uplinks, &batch->part[i].session);
 
-		if (stream)
+		if (stream && stream->epoch == batch->part[i].epoch)
 			go_back(stream, stream->acked);
 	}
 	hold_off(batch->uplink);
@@ -385,6 +415,8 @@ static void pack_stream(struct packing *packing, struct stream *stream)
 	entry->session = wire_bytes_of(&stream->session);
 	entry->partition = stream->partition;
 	entry->first = stream->sent;
+	entry->has_epoch = stream->epoch > 0;
+	entry->epoch = stream->epoch;
 	packing->bytes += 64;
 	if (stream->sent == 0) {
 		entry->opening = stream->opening;
@@ -399,7 +431,7 @@ static void pack_stream(struct packing *packing, struct stream *stream)
 		stream->sent++;
 	}
 	entry->n_frames = packing->n_frames - before;
-	if (stream->closing && stream->sent == stream->next - 1) {
+	if (stream->closing && !is_resuming(stream) && stream->sent == stream->next - 1) {
 		entry->closing = stream->closing;
 		stream->sent++;
 	}
@@ -450,6 +482,7 @@ static void flush(struct uplink *uplink)
 		const Publisher__SessionItems *entry = packing->entries[i];
 
 		(void)wire_id(entry->session, &batch->part[i].session); /* always 16 bytes */
+		batch->part[i].epoch = entry->epoch;
 		batch->part[i].first = entry->first;
 		batch->part[i].end = entry->first + (entry->opening != NULL) + entry->n_frames +
 		                     (entry->closing != NULL);
@@ -481,7 +514,7 @@ void uplinks_turn_end(struct uplinks *uplinks)
 }
 
 struct stream *stream_new(struct uplinks *uplinks, const struct uuid *account,
-                          const struct uuid *session, uint16_t partition,
+                          const struct uuid *session, uint16_t partition, uint64_t epoch,
                           const Publisher__Opening *opening, const struct stream_events *events,
                           void *ctx)
 {
@@ -492,6 +525,7 @@ struct stream *stream_new(struct uplinks *uplinks, const struct uuid *account,
 	stream->account = *account;
 	stream->session = *session;
 	stream->partition = partition;
+	stream->epoch = epoch;
 	stream->next = 1;
 	stream->end = &stream->first;
 	stream->opening = (Publisher__Opening *)wire_copy(&opening->base);
@@ -547,6 +581,16 @@ void stream_close(struct stream *stream, int code, const char *reason, int64_t e
 struct stream *stream_find(struct uplinks *uplinks, const struct uuid *session)
 {
 	return MAP_OWNER(map_find(&uplinks->by_session, session), struct stream, by_session);
+}
+
+uint64_t stream_acked(const struct stream *stream)
+{
+	return stream->acked > 0 ? stream->acked - 1 : 0;
+}
+
+uint64_t stream_epoch(const struct stream *stream)
+{
+	return stream->epoch;
 }
 
 void *stream_owner(const struct stream *stream)

@@ -14,6 +14,10 @@
  * UPLINK_BATCH_BYTES or after UPLINK_BATCH_MS.
  *
  * A stream outlives its socket: it ends when its closing is acknowledged.
+ *
+ * A session that is resumed has a stream of a higher epoch. Its opening is sent alone, and the
+ * answer says which number is next: acked = sent = next. What an older stream of it holds is
+ * dropped as soon as the publisher says that it is obsolete; the device sends it again.
  */
 #ifndef EDGE_UPLINK_H
 #define EDGE_UPLINK_H
@@ -48,7 +52,7 @@ struct uplinks_deps {
 	size_t most_bytes; /* unacknowledged, all streams together */
 	/* The closing is durable: the stream is gone when this returns. */
 	void (*on_finished)(void *ctx, const struct uuid *account, const struct uuid *session,
-	                    const Publisher__Closing *closing);
+	                    uint64_t epoch, const Publisher__Closing *closing);
 	void *ctx;
 };
 
@@ -58,15 +62,21 @@ AUTO_FREE(struct uplinks, uplinks_free)
 /* Sends what the turn has gathered. */
 void uplinks_turn_end(struct uplinks *uplinks);
 
-/* Copies the opening. The session must not have a stream here yet. */
+/* Copies the opening. The session must not have a stream here yet. epoch: how often it was
+ * resumed, 0: it is new. */
 struct stream *stream_new(struct uplinks *uplinks, const struct uuid *account,
-                          const struct uuid *session, uint16_t partition,
+                          const struct uuid *session, uint16_t partition, uint64_t epoch,
                           const Publisher__Opening *opening, const struct stream_events *events,
                           void *ctx);
 /* Copies the frame. Never refuses: the owner stops reading when stream_full(). */
 void stream_add(struct stream *stream, struct bytes frame);
 /* Over its own bound or the common one: on_room follows when it is not. */
 bool stream_full(struct stream *stream);
+/* Frames of the session that are durable; from on_open on. */
+uint64_t stream_acked(const struct stream *stream);
+uint64_t stream_epoch(const struct stream *stream);
+/* A later connection goes on with the session: the owner hears 4009, what is held is dropped. */
+void stream_discard(struct stream *stream);
 /* Goes with the closing: the frame for which the socket is about to be closed. */
 void stream_refuse(struct stream *stream, const Publisher__Refused *refused);
 /* The last item. The owner is told nothing more. */

@@ -16,6 +16,7 @@ static struct owner owner[8];
 static unsigned finished;
 static int finished_code;
 static uint32_t before_opening; /* slots of the next opening */
+static uint64_t epoch;          /* of it */
 
 static void on_open(void *ctx)
 {
@@ -46,9 +47,10 @@ static void on_refused(void *ctx, int code, const char *reason)
 static const struct stream_events events = { on_open, on_acked, on_room, on_refused };
 
 static void on_finished(void *ctx, const struct uuid *account, const struct uuid *session,
-                        const Publisher__Closing *closing)
+                        uint64_t of_epoch, const Publisher__Closing *closing)
 {
 	(void)ctx;
+	cr_assert_eq(of_epoch, epoch);
 	(void)account;
 	cr_assert(stream_find(uplinks, session) == NULL);
 	finished++;
@@ -67,6 +69,7 @@ static void open_with(size_t most_bytes)
 	finished = 0;
 	finished_code = 0;
 	before_opening = 1;
+	epoch = 0;
 	uplinks = uplinks_new(&(struct uplinks_deps){
 	        .loop = world.loop,
 	        .bus = &world.bus,
@@ -108,7 +111,7 @@ static struct stream *open_stream(unsigned session, uint16_t partition, struct o
 	opening.principal = &principal;
 	opening.n_slots = before_opening;
 	opening.slots = slots;
-	stream = stream_new(uplinks, &account, &id, partition, &opening, &events, who);
+	stream = stream_new(uplinks, &account, &id, partition, epoch, &opening, &events, who);
 	if (who)
 		who->stream = stream;
 	return stream;
@@ -639,4 +642,94 @@ Test(uplink, keeps_a_batch_of_many_small_frames_within_one_message)
 	add(stream, 13, 200000);
 	turn();
 	cr_assert_gt(seen().frames, 100000);
+}
+
+static void say_obsolete(struct question *question, unsigned session)
+{
+	Publisher__PublisherReply reply = PUBLISHER__PUBLISHER_REPLY__INIT;
+	Publisher__ItemsTaken all = PUBLISHER__ITEMS_TAKEN__INIT;
+	Publisher__Taken taken = PUBLISHER__TAKEN__INIT, *list = &taken;
+	struct uuid id = id_of(session);
+
+	taken.session = wire_bytes_of(&id);
+	taken.next = 7;
+	taken.has_close_code = taken.has_obsolete = taken.obsolete = 1;
+	taken.close_code = 4009;
+	all.n_sessions = 1;
+	all.sessions = &list;
+	reply.result_case = PUBLISHER__PUBLISHER_REPLY__RESULT_ITEMS_TAKEN;
+	reply.items_taken = &all;
+	world_answer(question, &reply.base);
+}
+
+Test(uplink, resumes_behind_the_number_that_the_publisher_says)
+{
+	struct stream *stream;
+
+	epoch = 2;
+	stream = open_stream(1, 0, &owner[0]);
+	turn();
+	cr_assert_eq(seen().end, 1, "the opening alone");
+	take(1, 41);
+	cr_assert_eq(stream_acked(stream), 40);
+	add(stream, 100, 3);
+	turn();
+	cr_assert_eq(seen().first, 41);
+	cr_assert_eq(seen().frames, 3);
+	take(1, 44);
+	cr_assert_eq(stream_acked(stream), 43);
+	stream_close(stream, 1000, "", 0);
+	turn();
+	cr_assert_eq(seen().first, 44);
+	cr_assert(seen().closing);
+	take(1, 45);
+	cr_assert_eq(finished, 1);
+}
+
+Test(uplink, closes_a_session_that_is_being_resumed_behind_its_number)
+{
+	struct stream *stream;
+
+	epoch = 1;
+	stream = open_stream(1, 0, &owner[0]);
+	turn();
+	stream_close(stream, 1006, "", 0);
+	turn();
+	cr_assert_eq(asked_count("publisher-0"), 1, "where its closing goes is not known");
+	take(1, 10);
+	turn();
+	cr_assert_eq(seen().first, 10);
+	cr_assert(seen().closing);
+	take(1, 11);
+	cr_assert_eq(finished, 1);
+}
+
+Test(uplink, drops_what_it_holds_of_a_session_that_goes_on_elsewhere)
+{
+	struct stream *stream = opened(1, &owner[0]);
+
+	add(stream, 1000, 5);
+	turn();
+	say_obsolete(asked("publisher-0"), 1);
+	turn();
+	cr_assert_eq(uplinks_count(uplinks), 0);
+	cr_assert_eq(uplinks_counts(uplinks)->held_bytes, 0);
+	cr_assert_eq(finished, 0, "its end is nobody's news");
+	cr_assert_eq(owner[0].code, 4009);
+}
+
+Test(uplink, does_not_take_an_answer_to_an_older_stream_for_its_own)
+{
+	struct stream *old = opened(1, &owner[0]), *stream;
+
+	add(old, 100, 5);
+	turn();
+	stream_discard(old);
+	epoch = 1;
+	stream = open_stream(1, 0, &owner[1]);
+	turn();
+	answer(asked("publisher-0"), 1, 6, 0);
+	cr_assert_eq(stream_acked(stream), 0);
+	take(1, 3);
+	cr_assert_eq(stream_acked(stream), 2);
 }

@@ -155,8 +155,10 @@ void gaps_pack(const struct session *session, struct buf *ret)
 	gaps.stored = session->frames;
 	gaps.duplicates = session->duplicates;
 	gaps.late = session->late;
-	gaps.rejected = session->has_refused && !session->refused.rate_limited;
-	gaps.rate_limited = session->has_refused && session->refused.rate_limited;
+	gaps.rejected =
+	        session->rejected + (session->has_refused && !session->refused.rate_limited);
+	gaps.rate_limited =
+	        session->rate_limited + (session->has_refused && session->refused.rate_limited);
 	gaps.received = gaps.stored + gaps.duplicates + gaps.rejected + gaps.rate_limited;
 	gaps.n_gaps = listing->n;
 	gaps.gaps = listing->place;

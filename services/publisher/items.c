@@ -11,11 +11,13 @@
 
 #define UNREADABLE "the session's state cannot be read"
 #define SUPERSEDED "superseded by a newer connection of this device"
+#define RESUMED    "superseded: a newer connection has resumed this session"
 
 /* One entry of the request and what will be said to it. */
 struct entry {
 	const Publisher__SessionItems *run;
 	struct session *session; /* NULL: none is there */
+	bool not_resumed;        /* refused: its number is of no use to who asked */
 	Publisher__Taken taken;
 };
 
@@ -193,8 +195,62 @@ static bool take_opening(struct items *items, const struct session_name *name, s
 	if (!entry->session)
 		entry->session = session_table_add(items->table, name);
 	items_touch(items, entry->session);
+	entry->session->epoch = entry->run->epoch;
 	session_open(entry->session, items->batch, opening);
 	items->metrics->sessions_opened_total++;
+	return true;
+}
+
+static bool is_of_device(const struct session *session, const Publisher__Opening *opening)
+{
+	return !session->opening ||
+	       (strcmp(session->opening->device_id, opening->device_id) == 0 &&
+	        strcmp(session->opening->device_model_id, opening->device_model_id) == 0);
+}
+
+/* Item 0 of a higher epoch: the session goes on, with the number after what was taken. */
+static void take_resume(struct items *items, const struct session_name *name, struct entry *entry)
+{
+	const Publisher__Opening *opening = entry->run->opening;
+	const char *fault = principal_fault(items, name, opening);
+
+	entry->not_resumed = true;
+	if (fault) {
+		refuse(entry, 4001, fault);
+		return;
+	}
+	if (!is_of_device(entry->session, opening)) {
+		refuse(entry, 4004, "resume: no such session of this device");
+		return;
+	}
+	items_touch(items, entry->session);
+	if (session_resume(entry->session, items->store, entry->run->epoch) != OK) {
+		refuse(entry, 1013, UNREADABLE);
+		return;
+	}
+	if (entry->session->next == 0 && !take_opening(items, name, entry))
+		return;
+	entry->not_resumed = false;
+	settle(items, entry->session);
+	items->metrics->sessions_resumed_total++;
+}
+
+/* Not of the epoch that is known here. False: it is, go on. */
+static bool take_other_epoch(struct items *items, const struct session_name *name,
+                             struct entry *entry)
+{
+	const Publisher__SessionItems *run = entry->run;
+
+	if (!entry->session || run->epoch == entry->session->epoch)
+		return false;
+	if (run->epoch < entry->session->epoch) {
+		refuse(entry, 4009, RESUMED);
+		entry->taken.has_obsolete = entry->taken.obsolete = true;
+	} else if (run->opening && run->first == 0) {
+		take_resume(items, name, entry);
+	} else {
+		items->metrics->items_out_of_order_total++;
+	}
 	return true;
 }
 
@@ -249,7 +305,7 @@ static void say_ended(struct entry *entry)
 		entry->taken.has_ended_at = 1;
 		entry->taken.ended_at = session->ended_at;
 	}
-	if (session && session->fenced)
+	if (session && session->fenced && !entry->taken.has_close_code)
 		refuse(entry,
 		       session->close_code == 4009 || session->erased ? session->close_code : 1013,
 		       session->close_reason);
@@ -290,7 +346,7 @@ static void take_run(struct items *items, struct entry *entry)
 		return;
 	}
 	find_session(items, &name, entry);
-	if (entry->taken.has_close_code)
+	if (entry->taken.has_close_code || take_other_epoch(items, &name, entry))
 		return;
 	if (has_opening != (run->first == 0) || (!entry->session && !has_opening) ||
 	    (entry->session && run->first > entry->session->next)) {
@@ -333,8 +389,12 @@ static void say_next(struct entry *entries, size_t n, bool written)
 	for (size_t i = 0; i < n; i++) {
 		const struct session *session = entries[i].session;
 
+		bool resumes = entries[i].run->opening && entries[i].run->epoch > 0;
+
 		if (session)
 			entries[i].taken.next = written ? session->next : session->written_next;
+		if (entries[i].not_resumed || (resumes && !written))
+			entries[i].taken.next = 0; /* where it goes on is not known */
 		if (written)
 			say_ended(&entries[i]);
 	}
@@ -385,6 +445,13 @@ void items_take(struct items *items, const Publisher__Items *request, struct buf
 	mem_free(entries);
 }
 
+static bool was_resumed(struct items *items, const struct session_name *name, uint64_t epoch)
+{
+	struct session *session;
+
+	return session_table_get(items->table, name, &session) == OK && session->epoch > epoch;
+}
+
 enum err items_close_orphan(struct items *items, const Publisher__CloseOrphan *orphan)
 {
 	struct session_name name;
@@ -392,6 +459,8 @@ enum err items_close_orphan(struct items *items, const Publisher__CloseOrphan *o
 
 	if (!items_name(items, orphan->account, orphan->session, orphan->partition, &name))
 		return ERR_MALFORMED;
+	if (was_resumed(items, &name, orphan->epoch))
+		return OK;
 	err = fence(items, &name, orphan->closing);
 	if (err != OK) {
 		end_batch(items, false);

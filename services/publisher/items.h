@@ -9,6 +9,9 @@
  * it. A write that is refused takes nothing of the whole request: its sessions leave the
  * memory, so that memory and store agree, and the edge, told the old `next`, sends again.
  *
+ * A session that is resumed has a new epoch: its opening comes again, alone, and is answered with
+ * the number that is next. Items of a lower epoch are refused, whatever they are.
+ *
  * A socket must go (Taken.close_code): 4001 the opening is not signed for this account,
  * device or partition; 4004 its description cannot be one; 4009 a newer connection of the
  * device; 1013 closed as lost while its edge was alive, or its rows cannot be read: connect

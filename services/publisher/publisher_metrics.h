@@ -18,6 +18,7 @@
 	M(COUNTER, writes_refused_total, "batches that the disk had no room for, or failed")       \
 	M(COUNTER, insights_total, "insights stored")                                              \
 	M(COUNTER, sessions_opened_total, "openings taken")                                        \
+	M(COUNTER, sessions_resumed_total, "sessions that went on over a new connection")          \
 	M(COUNTER, sessions_closed_total, "sessions closed by their closing item")                 \
 	M(COUNTER, sessions_fenced_total, "sessions closed by a newer connection or as orphans")   \
 	M(COUNTER, sessions_loaded_total, "sessions rebuilt from the store")                       \

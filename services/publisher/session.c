@@ -370,6 +370,7 @@ void session_erase(struct session *session, const Publisher__Closing *closing)
 	memset(session->slot_index, SESSION_NO_SLOT, sizeof session->slot_index);
 	memset(session->last_number, 0, sizeof session->last_number);
 	session->frames = session->bytes = session->duplicates = session->late = 0;
+	session->rejected = session->rate_limited = 0;
 	ledger_done(&session->ledger);
 	session->ledger = (struct ledger){ 0 };
 	session->has_refused = false;

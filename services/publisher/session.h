@@ -53,7 +53,9 @@ struct session {
 	uint64_t next, frames, bytes;   /* items taken; frames stored */
 	uint64_t duplicates, late; /* frames not stored; of those stored, not analysed in time */
 	struct ledger ledger;
-	uint64_t written_next; /* `next` as the store has it */
+	uint64_t written_next;           /* `next` as the store has it */
+	uint64_t epoch;                  /* how often it was resumed */
+	uint64_t rejected, rate_limited; /* before it was resumed last */
 	int64_t last_t_ms[INSIGHT_TYPES];
 	uint64_t last_number[INSIGHT_TYPES]; /* 0: none yet */
 	int64_t newest_t0_ms[ANALYSIS_MAX_SLOTS];
@@ -117,6 +119,9 @@ enum session_frame session_take_frame(struct session *session, struct store *sto
 
 /* Finishes the analysis: its last insights are due now. The first closing counts. */
 void session_close(struct session *session, const Publisher__Closing *closing, bool fenced);
+/* Item 0 of a later epoch: it goes on. One that was closed is open again, analysed anew from the
+ * frames that are stored. Its closing item, if it was taken, has given its number back. */
+CHECKED enum err session_resume(struct session *session, struct store *store, uint64_t epoch);
 /* Without more insights to come from a closed session's analysis: frees it. */
 void session_end_analysis(struct session *session, struct store_batch *batch);
 

@@ -109,6 +109,10 @@ void session_save(struct session *session, struct store_batch *batch)
 	stored.has_duplicates = stored.has_late = true;
 	stored.duplicates = session->duplicates;
 	stored.late = session->late;
+	stored.has_epoch = stored.has_rejected = stored.has_rate_limited = session->epoch > 0;
+	stored.epoch = session->epoch;
+	stored.rejected = session->rejected;
+	stored.rate_limited = session->rate_limited;
 	stored.has_whole = stored.whole = session->whole;
 	stored.n_first_t_ms = stored.n_end_t_ms = stored.n_newest_t0_ms;
 	stored.first_t_ms = session->ledger.first_ms;
@@ -175,6 +179,9 @@ static void set_counters(struct session *session, const Events__StoredSession *s
 		session->newest_t0_ms[i] = stored->newest_t0_ms[i];
 	session->duplicates = stored->duplicates;
 	session->late = stored->late;
+	session->epoch = stored->epoch;
+	session->rejected = stored->rejected;
+	session->rate_limited = stored->rate_limited;
 	for (size_t i = 0; i < ANALYSIS_MAX_SLOTS && i < stored->n_end_t_ms; i++) {
 		session->ledger.first_ms[i] = stored->first_t_ms[i];
 		session->ledger.end_ms[i] = stored->end_t_ms[i];
@@ -313,4 +320,46 @@ enum err session_load(struct store *store, const struct session_name *name, bool
 	if (err == OK)
 		*ret = TAKE(session);
 	return err;
+}
+
+/* ---- again ---- */
+
+/* What the last frames yield is out already. */
+static enum err analyse_again(struct session *session, struct store *store)
+{
+	uint64_t first = session->next > REPLAY_MOST ? session->next - REPLAY_MOST : 1;
+	struct analysis_insight emitted;
+	struct key from, to;
+	struct store_scan *scan;
+	struct bytes row, frame;
+	enum err err;
+
+	session_start_analysis(session);
+	session_key(&from, &session->name, 'f');
+	key_end_of(&from, &to);
+	key_add_u64(&from, first);
+	scan = scan_open(store, key_bytes(&from), key_bytes(&to), false);
+	while (scan_next(scan, &row, &frame))
+		(void)session_analyse(session, frame);
+	err = scan_err(scan);
+	scan_close(scan);
+	while (analysis_next(session->analysis, &emitted))
+		;
+	return err;
+}
+
+enum err session_resume(struct session *session, struct store *store, uint64_t epoch)
+{
+	bool superseded = session->fenced && session->close_code == 4009;
+
+	session->epoch = epoch;
+	session->must_save = true;
+	if (!session->closed || superseded || session->erased)
+		return OK;
+	session->next -= session->whole;
+	session->closed = session->fenced = session->whole = false;
+	session->rejected += session->has_refused && !session->refused.rate_limited;
+	session->rate_limited += session->has_refused && session->refused.rate_limited;
+	session->has_refused = false;
+	return session->opening ? analyse_again(session, store) : OK;
 }

@@ -115,10 +115,10 @@ static void on_reply(void *ctx, enum err err, struct bytes reply)
 			        clock_boot_ms() + CLOSING_PAUSE_MS;
 	} else {
 		router->metrics.orphans_closed_total++;
-		sessions_close(
-		        router, &closing->account, &closing->session,
-		        &(struct session_end){ closing->code, closing->reason, closing->ended_at },
-		        NULL, NULL);
+		sessions_close(router, &closing->account, &closing->session,
+		               &(struct session_end){ closing->code, closing->reason,
+		                                      closing->ended_at, closing->epoch },
+		               NULL, NULL);
 	}
 }
 
@@ -143,6 +143,8 @@ static void ask(struct closings *closings, const struct closing *closing)
 	orphan.session = wire_bytes_of(&closing->session);
 	orphan.partition = closing->partition;
 	orphan.closing = &how;
+	orphan.has_epoch = 1;
+	orphan.epoch = closing->epoch;
 	request.command_case = PUBLISHER__PUBLISHER_REQUEST__COMMAND_CLOSE_ORPHAN;
 	request.close_orphan = &orphan;
 	(void)snprintf(name, sizeof name, "publisher-%u", publisher_of(closings, closing));

@@ -28,6 +28,7 @@ struct closing {
 	uint32_t code;
 	const char *reason; /* static */
 	int64_t ended_at;   /* wall ms; set when it is asked */
+	uint64_t epoch;     /* how often it had been resumed */
 };
 
 struct closings *closings_new(struct router *router);

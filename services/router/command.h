@@ -49,6 +49,7 @@ struct command {
 	uint64_t first_id;              /* changing a model: of the channels that it adds */
 	uint32_t close_code;            /* closing a session */
 	int64_t ended_at;               /* … wall ms */
+	uint64_t epoch;                 /* … of this epoch at most */
 	bool was_open;                  /* a close: it ends an open session */
 	char close_reason[128];
 	void *ctx;                  /* of who made a command of our own */

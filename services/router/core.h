@@ -19,6 +19,7 @@
 	M(COUNTER, refused_total, "requests answered with an error")                               \
 	M(COUNTER, sessions_opened_total, "sessions opened since start")                           \
 	M(COUNTER, sessions_closed_total, "sessions closed since start")                           \
+	M(COUNTER, sessions_resumed_total, "sessions that went on over a new connection")          \
 	M(COUNTER, takeovers_total, "sessions superseded by a newer connection")                   \
 	M(COUNTER, orphans_closed_total, "sessions closed because their edge lost them")           \
 	M(COUNTER, conflicts_total, "journal appends that had to be validated again")              \

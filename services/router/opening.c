@@ -65,6 +65,8 @@ static void answer_opened(struct bus_call *call, const Events__SessionRow *sessi
 	opened.n_supersedes = session->n_supersedes;
 	opened.supersedes = session->supersedes;
 	opened.started_at = session->session->started_at;
+	opened.has_epoch = session->has_epoch;
+	opened.epoch = session->epoch;
 	opened.n_spo2_calibration = row->model->n_spo2_calibration;
 	opened.spo2_calibration = row->model->spo2_calibration;
 	reply.result_case = ROUTER__ROUTER_REPLY__RESULT_SESSION_OPENED;
@@ -75,8 +77,8 @@ static void answer_opened(struct bus_call *call, const Events__SessionRow *sessi
 }
 
 /* The first answer again, whether this is the first one or a repeat. */
-static void answer_session(struct router *router, struct command *command,
-                           const Events__SessionRow *session)
+void sessions_answer_opened(struct router *router, struct command *command,
+                            const Events__SessionRow *session)
 {
 	Events__ModelRow *row;
 	enum err err = view_model(router->deps.store, &command->account, &command->model, &row);
@@ -106,7 +108,7 @@ static void answer_repeat(struct router *router, struct command *command,
 		answer_error(router, command->call, 409, 1013,
 		             "this session is closed already: connect again");
 	else
-		answer_session(router, command, session);
+		sessions_answer_opened(router, command, session);
 }
 
 /* Sessions of a device that its publisher may still call open, the newest first. */
@@ -288,22 +290,31 @@ static void run_open(struct router *router, struct command *command)
 	command_finish(command);
 }
 
-static void tell_superseded(struct router *router, const struct command *command,
-                            ProtobufCBinaryData superseded)
+void sessions_tell_superseded(struct router *router, const struct uuid *session,
+                              uint64_t below_epoch)
 {
 	Events__RouterBroadcast broadcast = EVENTS__ROUTER_BROADCAST__INIT;
 	struct buf buf = { 0 };
-	struct uuid id;
 
-	MUST(wire_id(superseded, &id)); /* we wrote it */
 	router->metrics.takeovers_total++;
-	router->metrics.sessions_open--;
-	router->metrics.sessions_closed_total++;
 	broadcast.has_superseded_session = 1;
-	broadcast.superseded_session = superseded;
+	broadcast.superseded_session = wire_bytes_of(session);
+	broadcast.has_below_epoch = below_epoch > 0;
+	broadcast.below_epoch = below_epoch;
 	if (bus_publish(router->deps.bus, "router.events", wire_pack(&buf, &broadcast.base)) != OK)
 		log_warn("broadcast-failed", "why=\"%s\"", bus_why(router->deps.bus));
 	buf_free(&buf);
+}
+
+static void tell_superseded(struct router *router, const struct command *command,
+                            ProtobufCBinaryData superseded)
+{
+	struct uuid id;
+
+	MUST(wire_id(superseded, &id)); /* we wrote it */
+	router->metrics.sessions_open--;
+	router->metrics.sessions_closed_total++;
+	sessions_tell_superseded(router, &id, 0);
 	reconcile_superseded(router->reconcile, &command->account, &id);
 }
 
@@ -317,7 +328,7 @@ static void done_open(struct router *router, struct command *command, enum err e
 	}
 	router->metrics.sessions_opened_total++;
 	router->metrics.sessions_open++;
-	answer_session(router, command, row);
+	sessions_answer_opened(router, command, row);
 	if (command->was_open) /* the newest; the others have heard it before */
 		tell_superseded(router, command, row->supersedes[0]);
 }
@@ -332,7 +343,8 @@ static bool is_opening(const struct command *command, const void *ctx)
 {
 	const struct opening *opening = ctx;
 
-	return command->ops == &open_ops && uuid_equal(&command->account, opening->account) &&
+	return (command->ops == &open_ops || command->ops == &sessions_resume_ops) &&
+	       uuid_equal(&command->account, opening->account) &&
 	       uuid_equal(&command->model, opening->model);
 }
 
@@ -384,7 +396,7 @@ void on_open_session(struct router *router, const struct asker *asker, struct bu
 		wire_free(&request->base);
 		return;
 	}
-	command = command_new(&open_ops, call, request);
+	command = command_new(open->has_resume ? &sessions_resume_ops : &open_ops, call, request);
 	command->account = asker->account;
 	command->by = asker->key;
 	command->id = checked.id;

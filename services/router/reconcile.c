@@ -88,6 +88,7 @@ static void close_one(struct reconcile *reconcile, const struct view_held *held,
 		.partition = row->partition,
 		.code = row->has_close_code ? VIEW_SUPERSEDED : EDGE_LOST,
 		.reason = row->has_close_code ? VIEW_SUPERSEDED_REASON : edge_lost,
+		.epoch = row->epoch,
 	};
 
 	(void)closings_add(reconcile->closings, &closing); /* full: next round */
@@ -104,7 +105,7 @@ static void close_if_older(struct reconcile *reconcile, const struct view_held *
 
 	if (view_session(store, &held->account, &held->session, &row) != OK)
 		return; /* the next round asks again */
-	started_ms = row->session->started_at;
+	started_ms = row->has_resumed_at ? row->resumed_at : row->session->started_at;
 	if (started_ms < before_ms || started_ms > clock_wall_ms())
 		close_one(reconcile, held, row);
 	wire_free(&row->base);
@@ -375,6 +376,7 @@ void reconcile_tell_end(struct reconcile *reconcile, const struct uuid *account,
 	tell->closing = (struct closing){ .account = *account,
 		                          .session = *session,
 		                          .partition = row->partition,
+		                          .epoch = row->epoch,
 		                          .code = code,
 		                          .reason = reason };
 	wire_free(&row->base);

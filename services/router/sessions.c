@@ -26,7 +26,7 @@ static void run_close(struct router *router, struct command *command)
 	Events__SessionClosed closed = EVENTS__SESSION_CLOSED__INIT;
 	Events__SessionRow *row = NULL;
 	enum err err = view_session(router->deps.store, &command->account, &command->id, &row);
-	bool is_settled = err == OK && row->settled;
+	bool is_settled = err == OK && (row->settled || row->epoch > command->epoch);
 
 	command->was_open = err == OK && !row->has_close_code;
 	if (row)
@@ -97,6 +97,7 @@ void sessions_close(struct router *router, const struct uuid *account, const str
 	command->id = *session;
 	command->close_code = end->code;
 	command->ended_at = end->ended_at;
+	command->epoch = end->epoch;
 	memcpy(command->close_reason, end->reason, (size_t)text_cut(end->reason, CLOSE_REASON_MAX));
 	command_start(router, command, gate);
 }
@@ -111,7 +112,8 @@ void on_close_session(struct router *router, const struct asker *asker, struct b
 	if (wire_id(close->account, &account) && wire_id(close->session, &session)) {
 		const struct session_end end = { close->close_code, close->close_reason,
 			                         close->has_ended_at ? close->ended_at
-			                                             : clock_wall_ms() };
+			                                             : clock_wall_ms(),
+			                         close->epoch };
 
 		sessions_close(router, &account, &session, &end, call, request);
 		return;

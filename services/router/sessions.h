@@ -21,6 +21,15 @@ router_fn on_open_session, on_close_session, on_list_sessions;
 struct gate_key sessions_gate(const struct uuid *account, const struct uuid *model,
                               const char *device_id);
 
+/* For resume.c: the answer to an OpenSession. */
+void sessions_answer_opened(struct router *router, struct command *command,
+                            const Events__SessionRow *row);
+/* A connection of a device ends: whoever has it hears. below_epoch 0: for the session is over. */
+void sessions_tell_superseded(struct router *router, const struct uuid *session,
+                              uint64_t below_epoch);
+/* OpenSession with `resume`: the session goes on with another connection (resume.c). */
+extern const struct command_ops sessions_resume_ops;
+
 /* True while the opening of a session with this model is not committed. */
 bool sessions_opening(struct router *router, const struct uuid *account, const struct uuid *model);
 
@@ -29,6 +38,7 @@ struct session_end {
 	uint32_t code;
 	const char *reason;
 	int64_t ended_at; /* wall ms */
+	uint64_t epoch;   /* as whoever says so knows it: a session resumed since stays open */
 };
 
 /* Closes a session in the directory; nothing when it is settled or unknown. call may be NULL:

@@ -274,6 +274,22 @@ static void on_erased(const struct change *change, const Events__Erasing *erased
 	batch_delete_range(change->batch, key_bytes(&from), key_bytes(&to));
 }
 
+/* It goes on with another edge: out of the old one's, and open if it was closed. */
+static void on_session_resumed(const struct change *change, const Events__SessionRow *row)
+{
+	struct uuid id = id_in(row->id);
+	Events__SessionRow *old;
+
+	if (!found(view_session(change->store, &change->account, &id, &old), change))
+		return;
+	drop(change, held_key(old, &id));
+	wire_free(&old->base);
+	drop(change, row_key(&change->account, 'c', &id));
+	put(change, row_key(&change->account, 'w', &id), BYTES("", 0));
+	put_row(change, row_key(&change->account, 's', &id), &row->base);
+	put(change, held_key(row, &id), BYTES(change->account.byte, sizeof change->account));
+}
+
 void view_apply(struct store *store, const Events__RouterEvent *event, struct store_batch *batch)
 {
 	const struct change change = { store, batch, id_in(event->account), event->at_ms };
@@ -300,6 +316,9 @@ void view_apply(struct store *store, const Events__RouterEvent *event, struct st
 		break;
 	case EVENTS__ROUTER_EVENT__EVENT_ERASED:
 		on_erased(&change, event->erased);
+		break;
+	case EVENTS__ROUTER_EVENT__EVENT_SESSION_RESUMED:
+		on_session_resumed(&change, event->session_resumed);
 		break;
 	case EVENTS__ROUTER_EVENT__EVENT_SESSION_CLOSED:
 		close_session(

@@ -36,6 +36,7 @@
  *     publisher  'S' session id         -            StoredOpening
  *                's' session id         -            StoredSession: the counters, or: erased
  *                'f' session id+n(8)    -            one item: a frame as it came
+ *                'a' session id+n(8)    -            wall ms: all items below n came before
  *                'c' session id         -            analysis checkpoint
  *                'g' session id         -            StoredLedger: its gaps, when there are any
  *                'x' session id+number(8)-           type(1)+ts(8)+Insight, oldest first

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from client import (closed, closed_session, frames, ingest, make_model, receive, rest, stream)
-from stack import until
+from stack import Stack, free_port, until
 
 STACK = {"edges": 2, "publishers": 2}
 T0_MS = 1_760_000_000_000
@@ -159,3 +159,25 @@ def test_a_deletion_goes_on_after_the_router_died(stack, key, http, model):
     until("it is gone", lambda: http.get(url_of("killed")).status_code == 404, 40)
     until("its sessions are gone",
           lambda: all(http.get(f"/v1/sessions/{s}").status_code == 404 for s in gone), 20)
+
+
+def test_old_frames_and_insights_go_by_themselves():
+    stack = Stack("--retain-frames-s", "3", "--retain-insights-s", "10", "--admin",
+                  f"127.0.0.1:{(admin := free_port())}").start()
+    try:
+        key = stack.key()
+        model = make_model(stack, key)
+        session, = sessions_of(stack, key, model, "kept a while")
+        with rest(stack, key) as http:
+            assert http.get(f"/v1/sessions/{session}/insights").json()
+            until("its frames are gone", lambda: http.get(
+                f"/v1/sessions/{session}/frames").text.count("\n") == 1, 40, 0.2)
+            until("its insights are gone", lambda: http.get(
+                f"/v1/sessions/{session}/insights").json() == [], 40, 0.2)
+            assert http.get("/v1/insights").json() == []
+            assert http.get(f"/v1/sessions/{session}").json()["frames"] == 60
+        metrics = httpx.get(f"http://127.0.0.1:{admin}/metrics", trust_env=False).text
+        assert "frames_expired_total" in metrics
+        stack.check()
+    finally:
+        stack.close()

@@ -121,6 +121,8 @@ void stack_start(struct supervisor *supervisor, const struct up_settings *settin
 		words = words_of("raeh-publisher", settings);
 		add_number(&words, "--number", i);
 		add_number(&words, "--publishers", settings->publishers);
+		add_number(&words, "--retain-frames-s", settings->retain_frames_s);
+		add_number(&words, "--retain-insights-s", settings->retain_insights_s);
 		core.label = xasprintf("raeh-publisher %" PRId64, i);
 		start(supervisor, directory, &words, core);
 	}

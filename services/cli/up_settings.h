@@ -16,7 +16,8 @@
 struct up_settings {
 	const char *data, *listen, *admin, *tls_cert, *tls_key, *log_level, *sign_up;
 	const char *bus_ca, *bus_cert, *bus_hosts; /* read by the services themselves */
-	int64_t edges, publishers, lease_ms, idle_timeout_s, pause_timeout_s;
+	int64_t edges, publishers, lease_ms, idle_timeout_s, pause_timeout_s, retain_frames_s,
+	        retain_insights_s;
 	int64_t limit_frames, limit_bytes, limit_requests, limit_connections, limit_sockets,
 	        address_connections, address_handshakes;
 	bool echo, behind_proxy, demo;

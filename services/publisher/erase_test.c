@@ -63,7 +63,7 @@ static void assert_gone(struct rig *rig, const struct rig_session *session)
 	reply = rig_get(rig, &session->account, NULL, text);
 	cr_assert(reply->error && reply->error->status == 404);
 	wire_free(&reply->base);
-	for (const char *table = "fScgtx"; *table; table++)
+	for (const char *table = "fSacgtx"; *table; table++)
 		cr_assert_eq(rows_of(rig, session, *table), 0, "table %c", *table);
 }
 

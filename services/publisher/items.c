@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/principal.h"
 #include "common/wire.h"
+#include "services/publisher/retention.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,10 +50,12 @@ static void settle(struct items *items, struct session *session)
 	while (session->analysis && analysis_next(session->analysis, &insight))
 		if (outbox_add(items->outbox, items->batch, session, &insight))
 			items->metrics->insights_total++;
-	if (session->closed)
+	if (session->closed) {
 		session_end_analysis(session, items->batch);
-	else if (session_is_checkpoint_due(session))
+	} else if (session_is_checkpoint_due(session)) {
 		session_checkpoint(session, items->batch);
+		retention_mark(session, items->batch);
+	}
 	if (session->must_save)
 		session_save(session, items->batch);
 }

@@ -19,30 +19,30 @@
 
 #define STATUS_SETTINGS 2 /* no restart heals it: `raeh up` gives up */
 
-static int serve(struct process *process, unsigned number, unsigned publishers)
+/* Sets all of the publisher's own but what the process has. */
+static int serve(struct process *process, struct publisher_deps deps)
 {
-	AUTO_MEM char *name = xasprintf("publisher-%u", number);
+	AUTO_MEM char *name = xasprintf("publisher-%u", deps.number);
 	AUTO(store_close) struct store *store = NULL;
 	AUTO(publisher_free) struct publisher *publisher = NULL;
 	uint8_t secret[SECRET_BYTES];
 
 	process->name = name;
-	if (!publisher_count_agrees(process->data, publishers))
+	if (!publisher_count_agrees(process->data, deps.publishers))
 		return STATUS_SETTINGS;
 	if (!process_secret(process, "bus.key", secret))
 		return EXIT_FAILURE;
 	store = process_store(process, name);
 	if (!store)
 		return EXIT_FAILURE;
-	publisher = publisher_new(&(struct publisher_deps){ .loop = process->loop,
-	                                                    .bus = process->bus,
-	                                                    .store = store,
-	                                                    .secret = secret,
-	                                                    .number = number,
-	                                                    .publishers = publishers });
+	deps.loop = process->loop;
+	deps.bus = process->bus;
+	deps.store = store;
+	deps.secret = secret;
+	publisher = publisher_new(&deps);
 	if (!publisher)
 		return EXIT_FAILURE;
-	log_info("started", "name=%s publishers=%u", name, publishers);
+	log_info("started", "name=%s publishers=%u", name, deps.publishers);
 	loop_run(process->loop);
 	log_info("stopped", "name=%s", name);
 	return EXIT_SUCCESS;
@@ -50,11 +50,15 @@ static int serve(struct process *process, unsigned number, unsigned publishers)
 
 int main(int argc, char **argv)
 {
-	int64_t number, publishers;
+	int64_t number, publishers, retain_frames_s, retain_insights_s;
 	const struct config_item settings[] = {
-		{"number", CONFIG_INT, &number, "0", 0, 63, "which publisher this is" },
-		{ "publishers", CONFIG_INT, &publishers, "1", 1, 64, "how many there are in all" },
-		{ 0      },
+		{"number",                   CONFIG_INT, &number, "0", 0, 63, "which publisher this is" },
+		{ "publishers",                   CONFIG_INT, &publishers, "1", 1, 64, "how many there are in all" },
+		{ "retain-frames-s",                         CONFIG_INT, &retain_frames_s, "0", 0, INT32_MAX,
+                 "frames that came longer ago are removed; 0: kept for ever" },
+		{ "retain-insights-s", CONFIG_INT, &retain_insights_s, "0", 0, INT32_MAX,
+                 "insights published longer ago are removed; 0: kept for ever" },
+		{ 0             },
 	};
 	struct process process;
 	int status;
@@ -69,7 +73,12 @@ int main(int argc, char **argv)
 		          (int)publishers, (int)number);
 		status = 2;
 	} else {
-		status = serve(&process, (unsigned)number, (unsigned)publishers);
+		status = serve(&process, (struct publisher_deps){
+		                                 .number = (unsigned)number,
+		                                 .publishers = (unsigned)publishers,
+		                                 .retain_frames_ms = retain_frames_s * 1000,
+		                                 .retain_insights_ms = retain_insights_s * 1000,
+		                         });
 	}
 	process_done(&process);
 	return status;

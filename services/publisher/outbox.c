@@ -316,6 +316,27 @@ void outbox_trim(struct outbox *outbox, struct store_batch *batch)
 	outbox->trimmed = outbox->newest - OUTBOX_KEPT + 1;
 }
 
+void outbox_trim_before(struct outbox *outbox, struct store_batch *batch, int64_t before_ms,
+                        size_t most)
+{
+	uint64_t below = 0;
+	struct key from, to;
+	struct store_scan *scan;
+	struct bytes row, value;
+
+	o_key(&from, outbox->trimmed);
+	o_key(&to, outbox->written);
+	scan = scan_open(outbox->store, key_bytes(&from), key_bytes(&to), false);
+	while (most-- > 0 && scan_next(scan, &row, &value) && made_ms(value) < before_ms)
+		below = number_in(row) + 1;
+	scan_close(scan);
+	if (below == 0)
+		return;
+	o_key(&to, below);
+	batch_delete_range(batch, key_bytes(&from), key_bytes(&to));
+	outbox->trimmed = outbox->written_trimmed = below;
+}
+
 void outbox_settle(struct outbox *outbox, bool written)
 {
 	outbox->n_fresh = 0;

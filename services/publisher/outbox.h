@@ -46,6 +46,9 @@ bool outbox_add(struct outbox *outbox, struct store_batch *batch, struct session
                 const struct analysis_insight *insight);
 /* When due, deletes the oldest in the same batch. */
 void outbox_trim(struct outbox *outbox, struct store_batch *batch);
+/* The same for at most `most` made before that time, but for the newest of all. */
+void outbox_trim_before(struct outbox *outbox, struct store_batch *batch, int64_t before_ms,
+                        size_t most);
 /* The batch is written, or was refused. */
 void outbox_settle(struct outbox *outbox, bool written);
 

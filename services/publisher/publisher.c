@@ -10,6 +10,7 @@
 #include "services/publisher/publisher_raw.h"
 #include "services/publisher/publisher_reply.h"
 #include "services/publisher/publisher_turns.h"
+#include "services/publisher/retention.h"
 #include "services/publisher/replay.h"
 
 #include <stdio.h>
@@ -28,6 +29,7 @@ struct publisher {
 	struct history history;
 	struct publisher_metrics metrics;
 	struct turns turns;
+	struct retention retention;
 	struct timer heartbeat;
 };
 
@@ -311,6 +313,17 @@ static void init_parts(struct publisher *publisher)
 		.metrics = &publisher->metrics,
 	};
 	turns_init(&publisher->turns, publisher->name);
+	publisher->retention = (struct retention){
+		.loop = deps->loop,
+		.store = deps->store,
+		.table = &publisher->table,
+		.outbox = &publisher->outbox,
+		.metrics = &publisher->metrics,
+		.number = deps->number,
+		.publishers = deps->publishers,
+		.frames_ms = deps->retain_frames_ms,
+		.insights_ms = deps->retain_insights_ms,
+	};
 }
 
 struct publisher *publisher_new(const struct publisher_deps *deps)
@@ -335,6 +348,7 @@ struct publisher *publisher_new(const struct publisher_deps *deps)
 		return NULL;
 	}
 	turns_begin(&publisher->turns);
+	retention_start(&publisher->retention);
 	timer_set(deps->loop, &publisher->heartbeat, HEARTBEAT_MS, on_heartbeat, publisher);
 	return TAKE(publisher);
 }
@@ -344,6 +358,7 @@ void publisher_free(struct publisher *publisher)
 	if (!publisher)
 		return;
 	timer_stop(publisher->deps.loop, &publisher->heartbeat);
+	retention_stop(&publisher->retention);
 	history_done(&publisher->history);
 	turns_done(&publisher->turns);
 	session_table_park(&publisher->table);

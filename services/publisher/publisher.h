@@ -28,6 +28,7 @@ struct publisher_deps {
 	unsigned number, publishers; /* this one, of so many: partitions p with p % publishers ==
 	                              * number */
 	size_t sessions_most;        /* in memory; 0: PUBLISHER_SESSIONS_MOST */
+	int64_t retain_frames_ms, retain_insights_ms; /* 0: for ever */
 };
 
 /* NULL: the store or the bus refused; logged. */

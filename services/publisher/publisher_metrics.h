@@ -16,6 +16,9 @@
 	M(COUNTER, items_out_of_order_total, "runs of items answered with the expected number")    \
 	M(COUNTER, items_refused_total, "runs of items refused or not understood")                 \
 	M(COUNTER, writes_refused_total, "batches that the disk had no room for, or failed")       \
+	M(COUNTER, frames_expired_total, "frames older than --retain-frames-s: removed")           \
+	M(COUNTER, insights_expired_total, "insights older than --retain-insights-s: removed")     \
+	M(COUNTER, retention_sweeps_total, "times that all sessions were looked at for these")     \
 	M(COUNTER, insights_total, "insights stored")                                              \
 	M(COUNTER, sessions_opened_total, "openings taken")                                        \
 	M(COUNTER, sessions_resumed_total, "sessions that went on over a new connection")          \

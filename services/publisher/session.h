@@ -72,6 +72,7 @@ struct session {
 	struct recent *recent;     /* NULL until a frame comes late */
 	uint64_t checkpoint_next;
 	int64_t checkpoint_ms; /* on the boot clock: written, or begun */
+	int64_t mark_ms;       /* wall: the last one of retention.h; 0: none yet */
 	unsigned unsaved;      /* frame rows behind the counters row */
 	bool must_save;        /* the counters row cannot be had from the frame rows alone */
 

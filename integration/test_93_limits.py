@@ -96,6 +96,23 @@ async def test_a_device_that_sends_too_many_frames_is_closed_with_4029(stack):
         assert is_open(calm)
 
 
+async def test_a_lower_rate_holds_for_a_socket_that_is_open(stack):
+    backend = fresh(stack, scopes="ingest,read,write,keys")
+    model = make_model(stack, backend)
+    with rest(stack, backend) as http:
+        made = http.post("/v1/keys", json={"label": "k", "scopes": ["ingest"],
+                                           "rate_limit": 20000}).json()
+        async with ingest(stack, Key(made["id"], made["key"], ""), model, "patched") as socket:
+            await receive(socket)
+            await socket.send(frame(0, 1_750_000_000_000, [1] * 10))
+            answer = await asyncio.to_thread(http.patch, f"/v1/keys/{made['id']}",
+                                             json={"rate_limit": 5})
+            assert answer.status_code == 200, answer.text
+            await flood(socket, [1] * 10, 500)
+            code, reason = await closed(socket, 30)
+            assert code == 4029 and "frames" in reason
+
+
 async def test_a_device_that_sends_too_many_bytes_is_closed_with_4029(stack):
     key = fresh(stack)
     model = make_model(stack, key)

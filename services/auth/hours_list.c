@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOUR_MS     3600000
-#define SLICE_ROWS  256
-#define LOOKED_MOST 50000 /* rows for one answer: a key that is seldom used is sought for longer   \
-	                   */
+#define HOUR_MS    3600000
+#define SLICE_ROWS 256
+#define LOOKED_MOST                                                                                \
+	50000 /* rows for one answer: a key that is seldom used is sought for longer               \
+	       */
 #define ANSWER_BYTES (BUS_MAX_BYTES - 4096)
 #define LISTS_MOST   64
 #define ROW_BYTES    (8 + sizeof(struct uuid)) /* of a key: hour, key id */

@@ -160,6 +160,13 @@ static void on_registered(void *ctx)
 	grants_forget(edge->grants);
 }
 
+static void on_rights(void *ctx, const Raeh__Principal *principal)
+{
+	struct edge *edge = ctx;
+
+	limits_learn(edge->limits, principal);
+}
+
 static void on_revived(void *ctx)
 {
 	struct edge *edge = ctx;
@@ -315,6 +322,7 @@ struct edge *edge_new(const struct edge_settings *settings, struct loop *loop, s
 	        .lease = edge->lease,
 	        .most = GRANTS_MOST,
 	        .on_revived = on_revived,
+	        .on_rights = on_rights,
 	        .ctx = edge,
 	});
 	edge->limits = limits_new(&(struct limits_deps){

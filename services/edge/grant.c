@@ -322,6 +322,8 @@ static struct grant_counts take_rights(struct grant *grant, const Raeh__Principa
 		wire_free(&grant->principal->base);
 	}
 	grant->principal = (Raeh__Principal *)wire_copy(&rights->base);
+	if (grant->grants->deps.on_rights)
+		grant->grants->deps.on_rights(grant->grants->deps.ctx, grant->principal);
 	return gone;
 }
 

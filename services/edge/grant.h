@@ -53,6 +53,8 @@ struct grants_deps {
 	size_t most; /* credentials remembered, in use or not */
 	/* Sockets that were paused for a new registration may move again. */
 	void (*on_revived)(void *ctx);
+	/* What a key may do from now on: a verdict, or a change of its rights. May be NULL. */
+	void (*on_rights)(void *ctx, const Raeh__Principal *principal);
 	void *ctx;
 };
 

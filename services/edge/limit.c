@@ -83,6 +83,25 @@ static struct limit *find(const struct limits *limits, const struct uuid *key)
 	return MAP_OWNER(map_find(&limits->by_key, key), struct limit, by_key);
 }
 
+static void set_rates(struct limit *limit, const Raeh__Principal *principal)
+{
+	for (size_t kind = 0; kind < LIMIT_KINDS; kind++)
+		limit->most[kind] = limit->limits->deps.settings.of_key[kind];
+	if (principal->has_frames_per_s)
+		limit->most[LIMIT_FRAMES] = principal->frames_per_s;
+}
+
+void limits_learn(struct limits *limits, const Raeh__Principal *principal)
+{
+	struct limit *limit = NULL;
+	struct uuid key;
+
+	if (wire_id(principal->key, &key))
+		limit = find(limits, &key);
+	if (limit)
+		set_rates(limit, principal);
+}
+
 struct limit *limit_enter(struct limits *limits, const Raeh__Principal *principal)
 {
 	struct limit *limit;
@@ -100,10 +119,7 @@ struct limit *limit_enter(struct limits *limits, const Raeh__Principal *principa
 		limit->key = key;
 		map_add(&limits->by_key, &limit->by_key, &limit->key);
 	}
-	for (size_t kind = 0; kind < LIMIT_KINDS; kind++)
-		limit->most[kind] = limits->deps.settings.of_key[kind];
-	if (principal->has_frames_per_s)
-		limit->most[LIMIT_FRAMES] = principal->frames_per_s;
+	set_rates(limit, principal);
 	limit->users++;
 	return limit;
 }

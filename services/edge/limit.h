@@ -66,6 +66,8 @@ AUTO_FREE(struct limits, limits_free)
 
 /* The key's, until limit_leave(); NULL: too many keys. The newest principal's rate holds. */
 struct limit *limit_enter(struct limits *limits, const Raeh__Principal *principal);
+/* These hold from now on for who has entered already. */
+void limits_learn(struct limits *limits, const Raeh__Principal *principal);
 /* NULL is allowed. */
 void limit_leave(struct limit *limit);
 

@@ -12,13 +12,13 @@ static void open_limits(unsigned edges)
 	limits = limits_new(&(struct limits_deps){
 	        .loop = world.loop,
 	        .bus = &world.bus,
-	        .settings = { .of_key = { [LIMIT_FRAMES] = 100,
+	        .settings = {.of_key = { [LIMIT_FRAMES] = 100,
 	                                  [LIMIT_BYTES] = 2u << 20,
 	                                  [LIMIT_REQUESTS] = 20,
 	                                  [LIMIT_CONNECTIONS] = 4,
 	                                  [LIMIT_SOCKETS] = 50 },
-	                      .address_connections = 2,
-	                      .address_handshakes = 5 },
+                             .address_connections = 2,
+                             .address_handshakes = 5},
 	        .slot = 1,
 	        .edges = edges,
 	        .incarnation = id_of(77),
@@ -108,6 +108,25 @@ Test(limit, gives_a_key_the_rate_of_its_own)
 	cr_assert_eq(enter(1, 300), limit, "one for all who use the key");
 	pass(1000);
 	cr_assert_eq(frames(limit, 20), 300, "the newest holds");
+	limit_leave(limit);
+}
+
+Test(limit, takes_a_change_of_the_rate_for_those_who_are_in_already)
+{
+	struct limit *limit = enter(1, 50);
+	Raeh__Principal principal = RAEH__PRINCIPAL__INIT;
+	struct uuid id = id_of(1), other = id_of(2);
+
+	cr_assert_eq(frames(limit, 20), 50);
+	principal.key = wire_bytes_of(&id);
+	principal.has_frames_per_s = 1;
+	principal.frames_per_s = 3;
+	limits_learn(limits, &principal);
+	pass(1000);
+	cr_assert_eq(frames(limit, 20), 3);
+	principal.key = wire_bytes_of(&other);
+	limits_learn(limits, &principal);
+	cr_assert_eq(limits_counts(limits).keys, 1, "one that nobody uses is not kept");
 	limit_leave(limit);
 }
 

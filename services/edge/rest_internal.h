@@ -16,7 +16,7 @@ struct rest {
 	struct grant_user user;
 	struct timer timer;
 	const struct rest_route *route;
-	ProtobufCMessage *request;   /* of the route's service; NULL: REST_HERE */
+	ProtobufCMessage *request; /* of the route's service; NULL: REST_HERE */
 	struct origin *origin;
 	struct uuid subject;         /* the id in the path; names the publisher */
 	int fault;                   /* 0, or the status of what is wrong with the command: told */

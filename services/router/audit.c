@@ -1,7 +1,7 @@
 /* The router's part of the audit trail: what was done to device models, and sessions opened. */
 #include "services/router/audit.h"
 
-static const char *const silent[] = { "session_closed", "kept", NULL };
+static const char *const silent[] = { "session_closed", "sessions_erased", "kept", NULL };
 
 const struct audit_source audit_of_router = {
 	.event = &events__router_event__descriptor,

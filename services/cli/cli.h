@@ -59,6 +59,7 @@ int key_enable_run(const struct command *self, int argc, char **argv);
 int key_lint_run(const struct command *self, int argc, char **argv);
 int audit_verify_run(const struct command *self, int argc, char **argv);
 int replay_run(const struct command *self, int argc, char **argv);
+int load_run(const struct command *self, int argc, char **argv);
 int watch_run(const struct command *self, int argc, char **argv);
 int analyze_run(const struct command *self, int argc, char **argv);
 int doctor_run(const struct command *self, int argc, char **argv);

@@ -68,6 +68,13 @@ static const struct command commands[] = {
 	  "Ctrl-C closes cleanly. Status 1 when the server refuses: its code and reason are printed.",
 	  replay_run, NULL },
 	{ "watch", "watch [options]", "live insights in the terminal", NULL, watch_run, NULL },
+	{ "load", "load steady|connect-storm|revoke|subscribers [options]",
+	  "a whole fleet at once, and how the stack bears it",
+	  "steady: devices stream, one app hears. connect-storm: all connect, and go. revoke: devices\n"
+	  "and apps on one key, which is minted (the key given needs the scope keys) and revoked while\n"
+	  "they stream. subscribers: many apps that hear all of it. Status 1 when a socket was refused\n"
+	  "or closed that should not have been.",
+	  load_run, NULL },
 	{ "analyze", "analyze FILE.csv [--meta FILE.json]",
 	  "the insights of a recording as CSV", NULL, analyze_run, NULL },
 	{ "doctor", "doctor [options of up] [--json]",

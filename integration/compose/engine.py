@@ -17,7 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / "build" / "compose"
 NEEDED = ("dockerd", "docker", "docker-compose", "mmdebstrap", "iptables", "ip")
 IMAGE = "raeh-test"
-BASE = "raeh-test-base"
+BASE = "raeh-test-base:trusting"
+# It trusts what this machine trusts, npm too: packages may come through a proxy of its own.
+BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+TRUST = (f"--customize-hook=copy-in {BUNDLE} {BUNDLE.parent}",
+         f'--customize-hook=echo cafile={BUNDLE} >"$1/root/.npmrc"')
 START_S, STOP_S, BUILD_S = 60, 60, 3000
 CLONE_NEWNET = 0x40000000
 
@@ -116,7 +120,8 @@ class Engine:
         if self.docker("image", "inspect", BASE, check=False).returncode != 0:
             tar = self.path / "base.tar"
             made = subprocess.run(["mmdebstrap", "--variant=minbase",
-                                   "--include=ca-certificates", "trixie", tar],
+                                   "--include=ca-certificates",
+                                   *(TRUST if BUNDLE.exists() else ()), "trixie", tar],
                                   capture_output=True, text=True)
             if made.returncode != 0:
                 raise NoEngine(f"no base image: {made.stderr[-1500:]}")

@@ -64,8 +64,8 @@ def test_deleting_a_key_closes_its_sockets_and_shows_the_receipt(scenarios):
     print(passed(scenarios, "deleteCloses")["receipt"])
 
 
-def test_a_rotated_key_has_a_successor_that_is_shown_once(scenarios):
-    passed(scenarios, "rotation")
+def test_a_rotated_key_has_a_successor_that_can_be_disabled(scenarios):
+    passed(scenarios, "rotatedAndDisabled")
 
 
 def test_what_is_kept_of_a_device_can_be_deleted(scenarios):

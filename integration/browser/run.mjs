@@ -4,7 +4,7 @@ import { look } from "./look.mjs";
 import * as others from "./scenarios.mjs";
 
 const order = [
-  "newcomer", "keyShownOnce", "snippets", "live", "look", "pastedKey", "deleteCloses", "rotation",
+  "newcomer", "keyShownOnce", "snippets", "live", "look", "pastedKey", "deleteCloses", "rotatedAndDisabled",
   "deviceDeleted", "foreignSite", "policyHolds", "otherAccount", "logsOutAndIn", "invitation",
   "manyTiles", "watchStops", "lightAndAlone", "noReplyHoldsTheKey", "nothingComplained",
 ];

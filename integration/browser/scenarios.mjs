@@ -142,7 +142,7 @@ export async function deleteCloses(browser, world) {
 }
 
 // A successor is shown once too; the old key says who still uses it.
-export async function rotation(browser, world) {
+export async function rotatedAndDisabled(browser, world) {
   const { page } = world;
   await page.goto("/keys");
   await page.getByRole("link", { name: "pasted" }).click();
@@ -155,6 +155,14 @@ export async function rotation(browser, world) {
   await showsNothingOf(page, secret);
   await page.getByRole("button", { name: "Open the new key" }).click();
   await until("the new key's page", async () => !(await page.getByText("Rotation under way").count()));
+
+  await page.getByRole("button", { name: "Edit" }).click();
+  await page.getByLabel("Disabled").check();
+  await page.getByText("are closed at once").waitFor();
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("heading", { name: "pasted disabled" }).waitFor();
+  const bearer = { headers: { Authorization: `Bearer ${secret}` } };
+  assert.equal((await fetch(`${browser.base}/v1/sessions`, bearer)).status, 401);
 }
 
 // What is kept of a device goes when its name is typed, and says how much it was.

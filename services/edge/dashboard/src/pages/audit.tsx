@@ -157,7 +157,7 @@ const places: [RegExp, (id: string) => string][] = [
 ];
 
 function About({ row }: { row: Entry }) {
-  if (row.resource) return <code>{row.resource}</code>;
+  if (row.resource) return <code title={row.resource}>{row.resource.replace(/([0-9a-f]{8})-[0-9a-f-]{23}([0-9a-f]{4})/g, "$1…$2")}</code>;
   if (!row.target) return <span class="muted">–</span>;
   const place = places.find(([action]) => action.test(row.action));
   const id = <code title={row.target}>{short(row.target)}</code>;

@@ -62,7 +62,7 @@ function Use({ of }: { of: Key }) {
             {impact.sockets.ingest + impact.sockets.subscribe}
             <span class="muted"> open sockets now</span>
           </p>
-          <p class="muted">{socketWords(impact.sockets)}</p>
+          {impact.sockets.ingest + impact.sockets.subscribe > 0 && <p class="muted">{socketWords(impact.sockets)}</p>}
           {impact.devices.length > 0 && <p>{impact.devices.slice(0, 8).join(", ")}</p>}
         </>
       ) : error?.absent ? (

@@ -11,7 +11,7 @@ import { Absent, Badge, Button, Card, Fault, Id, Loading, NotFound, PageHead, Qu
 import { InsightChart } from "../ui/chart";
 import { Icon } from "../ui/icon";
 import { Monitor } from "../ui/monitor";
-import { Wave } from "../ui/wave";
+import { traceName, Wave } from "../ui/wave";
 import { lasted, Status } from "./sessions";
 
 const order = ["hr", "spo2", "rr", "hrv_rmssd", "hrv_sdnn", "motion"];
@@ -69,7 +69,7 @@ export function SessionPage({ id }: { id: string }) {
       >
         <Exports id={session.id} wide={Boolean(model.data?.modality_channels.some((one) => one.bit_depth > 16))} />
       </PageHead>
-      <Latest byType={insights.byType} open={session.status === "open"} />
+      <Latest byType={insights.byType} open={session.status === "open"} model={model.data} />
       <Charts of={insights} session={session} />
       {session.status === "open" ? (
         <Card title="Waveform" about="The raw samples, as they come.">
@@ -110,7 +110,9 @@ function Exports({ id, wide }: { id: string; wide: boolean }) {
   );
 }
 
-function Latest({ byType, open }: { byType: Map<string, Insight[]>; open: boolean }) {
+function Latest({ byType, open, model }: { byType: Map<string, Insight[]>; open: boolean; model?: DeviceModel }) {
+  const has = (modality: string) => model?.modality_channels.some((one) => one.modality === modality);
+  const blind = model && !(has("ppg_red") && has("ppg_ir"));
   return (
     <div class="vitals">
       {["hr", "spo2", "rr"].map((type) => {
@@ -129,7 +131,7 @@ function Latest({ byType, open }: { byType: Map<string, Insight[]>; open: boolea
                   <Quality of={last.sqi_class} /> <span class="muted">confidence {last.confidence.toFixed(2)}</span>
                 </>
               ) : (
-                <span class="muted">{type === "spo2" ? "needs red and infrared light" : open ? "waiting for signal" : "no value"}</span>
+                <span class="muted">{type === "spo2" && blind ? "needs red and infrared light" : open ? "waiting for signal" : "no value"}</span>
               )}
             </p>
           </section>
@@ -206,7 +208,7 @@ const WINDOW_MS = 10000;
 function StoredWave({ session, model, byType }: { session: Session; model?: DeviceModel; byType: Map<string, Insight[]> }) {
   const first = useMemo(() => {
     const hr = byType.get("hr");
-    return hr?.length ? hr[0].t - WINDOW_MS : new Date(session.started_at).getTime();
+    return hr?.length ? hr[0].t : new Date(session.started_at).getTime();
   }, [byType, session.started_at]);
   const [at, setAt] = useState<number | null>(null);
   const [traces, setTraces] = useState<SlotTrace[] | null>(null);
@@ -225,7 +227,7 @@ function StoredWave({ session, model, byType }: { session: Session; model?: Devi
   }, [session.id, from]);
   const title = (trace: SlotTrace) => {
     const modality = trace.name || model?.modality_channels[trace.slot]?.modality || `slot ${trace.slot}`;
-    return `${modalityName(modality)}${trace.channel ? ` · ${"xyz"[trace.channel]}` : ""}`;
+    return traceName(modality, trace.channel);
   };
   return (
     <Card

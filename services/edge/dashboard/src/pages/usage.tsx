@@ -1,6 +1,6 @@
 // Usage: what each key asked and sent, hour by hour.
-import { useMemo } from "preact/hooks";
-import { query } from "../lib/api";
+import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
+import { api, query } from "../lib/api";
 import { bytes, count, exact, shortTime } from "../lib/format";
 import { Link, params, setParams } from "../lib/router";
 import type { Key } from "../lib/types";
@@ -19,6 +19,7 @@ interface Hour {
   insights: number;
 }
 
+const ASKED_AT_ONCE = 20;
 const HOUR_MS = 3600_000;
 const hourOf = (at: number) => Math.floor(at / HOUR_MS) * HOUR_MS;
 
@@ -48,6 +49,20 @@ export function useUsage(hours: number, keyId?: string | null) {
   }, [loaded.data, loaded.error, loaded.loading, hours, end]);
 }
 
+// The label of a key by its id; null for what is no living key: a login, or one that is deleted.
+function useLabels(keys: Key[] | undefined, rows: Hour[]) {
+  const [others, setOthers] = useState(new Map<string, string | null>());
+  const known = useMemo(() => new Map((keys || []).map((key) => [key.id, key.label])), [keys]);
+  const unknown = keys ? [...new Set(rows.map((row) => row.key_id))].filter((id) => !known.has(id) && !others.has(id)) : [];
+  useEffect(() => {
+    if (!unknown.length) return;
+    const ask = (id: string) => api.get<Key>(`/v1/keys/${id}`).then((key) => key.label, () => null);
+    const batch = unknown.slice(0, ASKED_AT_ONCE);
+    Promise.all(batch.map(ask)).then((labels) => setOthers((old) => new Map([...old, ...batch.map((id, i): [string, string | null] => [id, labels[i]])])));
+  }, [unknown.join()]);
+  return useCallback((id: string) => known.get(id) ?? others.get(id) ?? null, [known, others]);
+}
+
 const measures: [keyof Hour & ("frames" | "bytes" | "insights" | "connections" | "requests"), string][] = [
   ["frames", "Frames"],
   ["bytes", "Bytes"],
@@ -68,16 +83,17 @@ export function UsagePage() {
   const keyId = params.value.get("key");
   const usage = useUsage(hours, keyId);
   const keys = useGet<Key[]>("/v1/keys?limit=200");
-  const label = (id: string) => keys.data?.find((key) => key.id === id)?.label || `${id.slice(0, 8)}…`;
+  const label = useLabels(keys.data, usage.rows);
   const perKey = useMemo(() => {
     const sums = new Map<string, Hour>();
     for (const row of usage.rows) {
-      const sum = sums.get(row.key_id) || { ...row, requests: 0, connections: 0, frames: 0, bytes: 0, insights: 0 };
+      const id = label(row.key_id) === null ? "" : row.key_id;
+      const sum = sums.get(id) || { ...row, key_id: id, requests: 0, connections: 0, frames: 0, bytes: 0, insights: 0 };
       for (const [name] of measures) sum[name] += row[name] || 0;
-      sums.set(row.key_id, sum);
+      sums.set(id, sum);
     }
     return [...sums.values()].sort((a, b) => b.frames - a.frames);
-  }, [usage.rows]);
+  }, [usage.rows, label]);
   const csv = () => {
     const lines = usage.rows.map((row) => [row.key_id, row.hour, row.requests, row.connections, row.frames, row.bytes, row.insights].join());
     save("usage.csv", ["key_id,hour,requests,connections,frames,bytes,insights", ...lines].join("\n"));
@@ -136,9 +152,13 @@ export function UsagePage() {
                     {perKey.map((row) => (
                       <tr key={row.key_id}>
                         <td>
-                          <Link href={`/keys/${row.key_id}`} class="row-link">
-                            {label(row.key_id)}
-                          </Link>
+                          {row.key_id ? (
+                            <Link href={`/keys/${row.key_id}`} class="row-link">
+                              {label(row.key_id)}
+                            </Link>
+                          ) : (
+                            <span class="muted">Dashboard, and deleted keys</span>
+                          )}
                         </td>
                         {measures.map(([name]) => (
                           <td key={name} class="num">

@@ -2,13 +2,12 @@
 // fetched each second and slide past at the pace of the clock.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { rawSamples, type SlotTrace } from "../lib/raw";
-import { modalityName } from "../lib/format";
 import { color } from "../lib/theme";
 import type { ApiError } from "../lib/api";
 import type { DeviceModel, Session } from "../lib/types";
 import { asError, useGet } from "../lib/use";
 import { Absent, Fault } from "./basic";
-import { drawTrace } from "./wave";
+import { drawTrace, traceName } from "./wave";
 
 const SHOWN_MS = 8000;
 const BEHIND_MS = 2500;
@@ -95,7 +94,7 @@ export function Monitor({ session }: { session: Session }) {
     if (!trace) return "";
     const channel = model.data?.modality_channels[trace.slot];
     if (channel && !trace.name) trace.name = channel.modality;
-    return `${modalityName(trace.name || `slot ${trace.slot}`)}${trace.channel ? ` · ${"xyz"[trace.channel] || trace.channel}` : ""}`;
+    return traceName(trace.name || `slot ${trace.slot}`, trace.channel);
   };
   return (
     <div class="monitor">

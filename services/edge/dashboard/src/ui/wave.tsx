@@ -1,11 +1,18 @@
 // The raw waveform: a trace on a canvas, drawn only when there is something new, scaled to what
 // it shows. Samples are [t ms, value] in order.
 import { useEffect, useRef } from "preact/hooks";
+import { modalityName } from "../lib/format";
 import { color, repaint } from "../lib/theme";
 
 export interface Trace {
   t: number[];
   v: number[];
+}
+
+// "Accelerometer · y"; a sensor of one channel needs no number.
+export function traceName(modality: string, channel: number) {
+  if (modality === "acc_3axis") return `${modalityName(modality)} · ${"xyz"[channel]}`;
+  return channel ? `${modalityName(modality)} · ${channel + 1}` : modalityName(modality);
 }
 
 export function drawTrace(canvas: HTMLCanvasElement, trace: Trace, from: number, to: number, ink: string, gapMs: number) {

@@ -93,7 +93,7 @@ export async function look(browser, world) {
     await page.setViewportSize({ width: 1280, height: 800 });
     await page.goto(path);
     await page.locator("h1, .empty h2").first().waitFor();
-    await page.waitForLoadState("networkidle", { timeout: 2000 }).catch(() => undefined); // live pages never are
+    await page.waitForFunction(() => !document.querySelector(".bone"));
     const jump = await moved(page);
     if (jump > JUMP_MOST) found.push(`${name}: ${jump.toFixed(3)} of it jumped while it loaded`);
     if (then) await then(page);

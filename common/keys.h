@@ -39,6 +39,7 @@
  *                'a' session id+n(8)    -            wall ms: all items below n came before
  *                'c' session id         -            analysis checkpoint
  *                'g' session id         -            StoredLedger: its gaps, when there are any
+ *                'k' session id         -            StoredTiming: how its clocks run
  *                'x' session id+number(8)-           type(1)+ts(8)+Insight, oldest first
  *                't' session id+type(1)+t(8) -       nothing: this (session, type, t) is out
  *     of the     'i' type(1)+insight id -            partition(2)+session(16)+device tag(8)

@@ -1,6 +1,7 @@
 """What is missing of a session, and why: received = stored + duplicates + refused."""
 import asyncio
 import random
+import time
 
 import websockets
 
@@ -295,3 +296,38 @@ async def test_what_cannot_be_resumed_is_refused_with_4004(stack, key, model):
     await refusal("gone", gaps["session_id"], other, make_model(stack, other))
     await send(stack, key, model, "gone", [nth(0)])
     assert "newer session" in await refusal("gone", gaps["session_id"])
+
+
+# ---- clocks ----
+
+def clock_of(stack, key, session):
+    with rest(stack, key) as http:
+        answer = http.get(f"/v1/sessions/{session}/clock")
+    assert answer.status_code == 200, answer.text
+    return answer.json()["slots"]
+
+
+async def test_the_clocks_of_a_session_are_measured_and_survive_its_publisher(stack, key):
+    model = make_model(stack, key, TWO)
+    now = int(time.time() * 1000)
+    async with ingest(stack, key, model, "clocks") as socket:
+        session = (await receive(socket))["session_id"]
+        for n in range(100):  # a device that is an hour behind; its crystal makes 101 for 100
+            t0 = now - 3_600_000 + 198 * n
+            await socket.send(frame(0, t0, [n] * 20))
+            await socket.send(frame(1, t0 - 500, [0] * 30, count=10))
+        until("stored", lambda: stored_frames(stack, key, session) == 200, 20)
+        for name in ("publisher-0", "publisher-1"):
+            stack.wait_restarted(name, stack.kill(name))
+        for n in range(10):  # its clock is set back by an hour more
+            await socket.send(frame(0, now - 7_200_000 + 198 * n, [n] * 20))
+        until("stored", lambda: stored_frames(stack, key, session) == 210, 20)
+    closed_session(stack, key, session)
+    light, motion = clock_of(stack, key, session)
+    assert (light["slot_id"], light["modality"], light["declared_hz"]) == (0, "ppg_green", 100)
+    assert abs(light["measured_hz"] - 101.01) < 0.05
+    assert abs(motion["measured_hz"] - 50.505) < 0.05
+    assert light["steps_back"] == 1 and light["largest_step_ms"] > 3_500_000
+    assert light["offset_ms"] > 7_000_000 and motion["steps_back"] == 0
+    with rest(stack, stack.key()) as http:
+        assert http.get(f"/v1/sessions/{session}/clock").status_code == 404

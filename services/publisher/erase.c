@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 /* The tables of which a session has rows of its own, but its own row and its insights. */
-static const char tables[] = { 'f', 'a', 'c', 'g', 't', 'S' };
+static const char tables[] = { 'f', 'a', 'c', 'g', 'k', 't', 'S' };
 
 static enum err delete_rows(struct items *items, const struct session_name *name)
 {

@@ -1,6 +1,7 @@
 #include "services/publisher/history.h"
 
 #include "common/wire.h"
+#include "services/publisher/clock_health.h"
 #include "services/publisher/gaps.h"
 #include "services/publisher/history_job.h"
 #include "services/publisher/publisher_reply.h"
@@ -302,6 +303,21 @@ void history_get_gaps(struct history *history, const struct asker *asker, struct
                       const Publisher__GetGaps *get)
 {
 	show_session(history, asker, call, get->id, answer_gaps);
+}
+
+static void answer_clock(struct history *history, struct bus_call *call,
+                         const struct session *session)
+{
+	struct buf packed = { 0 };
+
+	clock_health_pack(session, &packed);
+	turns_answer_read(history->turns, call, &packed);
+}
+
+void history_get_clock(struct history *history, const struct asker *asker, struct bus_call *call,
+                       const Publisher__GetClock *get)
+{
+	show_session(history, asker, call, get->id, answer_clock);
 }
 
 void history_session_insights(struct history *history, const struct asker *asker,

@@ -58,6 +58,8 @@ void history_get_session(struct history *history, const struct asker *asker, str
                          const Publisher__GetSession *get);
 void history_get_gaps(struct history *history, const struct asker *asker, struct bus_call *call,
                       const Publisher__GetGaps *get);
+void history_get_clock(struct history *history, const struct asker *asker, struct bus_call *call,
+                       const Publisher__GetClock *get);
 void history_session_insights(struct history *history, const struct asker *asker,
                               struct bus_call *call, const Publisher__SessionInsights *list);
 void history_list_insights(struct history *history, const struct asker *asker,

@@ -209,6 +209,15 @@ static void on_get_gaps(struct publisher *publisher, struct bus_call *call,
 		history_get_gaps(&publisher->history, &asker, call, request->get_gaps);
 }
 
+static void on_get_clock(struct publisher *publisher, struct bus_call *call,
+                         const Publisher__PublisherRequest *request)
+{
+	struct asker asker;
+
+	if (asker_of(publisher, call, request, &asker))
+		history_get_clock(&publisher->history, &asker, call, request->get_clock);
+}
+
 static void on_session_insights(struct publisher *publisher, struct bus_call *call,
                                 const Publisher__PublisherRequest *request)
 {
@@ -262,6 +271,7 @@ static void (*const handlers[])(struct publisher *, struct bus_call *,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_FRAME_RUNS] = on_frame_runs,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_READ_FRAMES] = on_read_frames,
 	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_GET_GAPS] = on_get_gaps,
+	[PUBLISHER__PUBLISHER_REQUEST__COMMAND_GET_CLOCK] = on_get_clock,
 };
 
 static void on_call(void *self, struct bus_call *call, struct bytes bytes)

@@ -33,6 +33,7 @@ void session_free(struct session *session)
 	analysis_free(session->analysis);
 	recent_free(session->recent);
 	ledger_done(&session->ledger);
+	mem_free(session->timing);
 	mem_free(session);
 }
 
@@ -91,6 +92,8 @@ const char *session_opening_fault(const Publisher__Opening *opening)
 void session_set_opening(struct session *session, Events__StoredOpening *opening)
 {
 	session->opening = opening;
+	mem_free(session->timing);
+	session->timing = xcalloc(opening->n_slots, sizeof *session->timing);
 	for (size_t i = 0; i < opening->n_slots && i < ANALYSIS_MAX_SLOTS; i++)
 		session->slot_index[(uint8_t)opening->slots[i]->slot_id] = (uint8_t)i;
 }
@@ -197,6 +200,22 @@ void session_count(struct session *session, uint64_t number, struct bytes messag
 	session->unsaved++;
 	if (newest && frame.t0_epoch_ms > *newest)
 		*newest = frame.t0_epoch_ms;
+}
+
+void session_time(struct session *session, uint64_t number, struct bytes message,
+                  int64_t arrived_ms)
+{
+	struct frame frame;
+	char why[124];
+	unsigned slot;
+
+	if (number < session->timed_next || !session->opening || !frame_parse(message, &frame) ||
+	    frame_refusal(message, session->opening->slots, session->opening->n_slots, why) != 0)
+		return;
+	session->timed_next = number + 1;
+	slot = session->slot_index[frame.slot_id];
+	timing_note(&session->timing[slot], session->opening->slots[slot]->sample_rate_hz,
+	            frame.t0_epoch_ms, frame.sample_count, arrived_ms);
 }
 
 static bool may_be_duplicate(struct session *session, struct bytes message)
@@ -324,6 +343,7 @@ enum session_frame session_take_frame(struct session *session, struct store *sto
 	add_pending(pendings, session, frame);
 	session_count(session, session->next, frame);
 	session->must_save = session->unsaved >= SESSION_UNSAVED_MAX;
+	session_time(session, session->next - 1, frame, clock_wall_ms());
 	session_note(session, frame, session_analyse(session, frame));
 	return SESSION_STORED;
 }
@@ -367,6 +387,7 @@ void session_erase(struct session *session, const Publisher__Closing *closing)
 	if (session->opening)
 		wire_free(&session->opening->base);
 	session->opening = NULL;
+	mem_free(TAKE(session->timing));
 	memset(session->slot_index, SESSION_NO_SLOT, sizeof session->slot_index);
 	memset(session->last_number, 0, sizeof session->last_number);
 	session->frames = session->bytes = session->duplicates = session->late = 0;

@@ -33,6 +33,7 @@
 #include "services/publisher/analysis.h"
 #include "services/publisher/ledger.h"
 #include "services/publisher/session_recent.h"
+#include "services/publisher/timing.h"
 
 #define SESSION_UNSAVED_MAX   1000
 #define SESSION_REPLAY_FRAMES 1000  /* a checkpoint after so many frames, or … */
@@ -53,6 +54,8 @@ struct session {
 	uint64_t next, frames, bytes;   /* items taken; frames stored */
 	uint64_t duplicates, late; /* frames not stored; of those stored, not analysed in time */
 	struct ledger ledger;
+	struct timing *timing;           /* one a slot; NULL without an opening */
+	uint64_t timed_next;             /* it has seen the items below */
 	uint64_t written_next;           /* `next` as the store has it */
 	uint64_t epoch;                  /* how often it was resumed */
 	uint64_t rejected, rate_limited; /* before it was resumed last */

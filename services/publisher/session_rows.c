@@ -28,6 +28,23 @@ bool session_is_checkpoint_due(const struct session *session)
 	       clock_boot_ms() - session->checkpoint_ms >= after;
 }
 
+static void save_timing(const struct session *session, struct store_batch *batch)
+{
+	Events__StoredTiming stored = EVENTS__STORED_TIMING__INIT;
+	ProtobufCBinaryData slots[ANALYSIS_MAX_SLOTS];
+	struct buf row = { 0 };
+	struct key key;
+
+	stored.next = session->timed_next;
+	stored.n_slots = session->opening->n_slots;
+	stored.slots = slots;
+	for (size_t i = 0; i < stored.n_slots; i++)
+		slots[i] = wire_bytes(BYTES(&session->timing[i], sizeof session->timing[i]));
+	session_key(&key, &session->name, 'k');
+	batch_put(batch, key_bytes(&key), wire_pack(&row, &stored.base));
+	buf_free(&row);
+}
+
 void session_checkpoint(struct session *session, struct store_batch *batch)
 {
 	Events__Checkpoint checkpoint = EVENTS__CHECKPOINT__INIT;
@@ -43,6 +60,7 @@ void session_checkpoint(struct session *session, struct store_batch *batch)
 	batch_put(batch, key_bytes(&key), wire_pack(&row, &checkpoint.base));
 	buf_free(&row);
 	mem_free(state);
+	save_timing(session, batch);
 	session->checkpoint_next = session->next;
 	session->checkpoint_ms = clock_boot_ms();
 	session->must_save = true;
@@ -55,6 +73,7 @@ void session_end_analysis(struct session *session, struct store_batch *batch)
 	if (!session->analysis)
 		return;
 	analysis_free(TAKE(session->analysis));
+	save_timing(session, batch);
 	session_key(&key, &session->name, 'c');
 	batch_delete(batch, key_bytes(&key));
 }
@@ -193,6 +212,25 @@ static void set_counters(struct session *session, const Events__StoredSession *s
 	session->whole = stored->has_whole ? stored->whole : session->closed && !session->fenced;
 }
 
+/* One of another size is of another version: it begins anew. */
+static enum err load_timing(struct session *session, struct store *store)
+{
+	AUTO(wire_free) ProtobufCMessage *message = NULL;
+	const Events__StoredTiming *stored;
+	enum err err =
+	        load_row(store, &session->name, 'k', &events__stored_timing__descriptor, &message);
+
+	if (err != OK)
+		return err == ERR_NOT_FOUND ? OK : err;
+	stored = (const Events__StoredTiming *)message;
+	session->timed_next = stored->next;
+	for (size_t i = 0; i < stored->n_slots && i < session->opening->n_slots; i++)
+		if (stored->slots[i].len == sizeof session->timing[i])
+			memcpy(&session->timing[i], stored->slots[i].data,
+			       sizeof session->timing[i]);
+	return OK;
+}
+
 static enum err load_ledger(struct session *session, struct store *store)
 {
 	AUTO(wire_free) ProtobufCMessage *message = NULL;
@@ -264,6 +302,7 @@ static enum err load_frames(struct session *session, struct store *store, uint64
 		}
 		if (number >= saved)
 			session_note(session, frame, late);
+		session_time(session, number, frame, 0);
 	}
 	err = scan_err(scan);
 	scan_close(scan);
@@ -283,6 +322,8 @@ static enum err load_into(struct session *session, struct store *store, bool ana
 	if (opening)
 		session_set_opening(session, opening);
 	err = load_ledger(session, store);
+	if (err == OK && opening)
+		err = load_timing(session, store);
 	if (err != OK)
 		return err;
 	if (analyse && opening && !session->closed) {

@@ -16,6 +16,8 @@ bool session_analyse(struct session *session, struct bytes frame);
 void session_count(struct session *session, uint64_t number, struct bytes frame);
 /* The same frame into the ledger. */
 void session_note(struct session *session, struct bytes frame, bool late);
+/* The same frame on its slot's clocks; arrived_ms 0: not known. */
+void session_time(struct session *session, uint64_t number, struct bytes frame, int64_t arrived_ms);
 void session_set_closing(struct session *session, const Publisher__Closing *closing, bool fenced);
 
 #endif

@@ -52,6 +52,9 @@ CHECKED enum err json_from_query(const char *query, ProtobufCMessage *message, c
 /* A new string: mem_free(). Numbers that are whole stand without a fraction, others with at
  * most 10 digits; what is no number is null. */
 char *json_of_message(const ProtobufCMessage *message);
+/* The rules of names above, for who describes the JSON. */
+bool json_is_left_out_unset(const char *field);
+bool json_is_null_empty(const char *field);
 /* The same, and a quoted string, behind what buf holds. */
 void json_append_message(struct buf *buf, const ProtobufCMessage *message);
 void json_append_string(struct buf *buf, const char *text);

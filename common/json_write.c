@@ -24,6 +24,16 @@ static bool is_among(const char *name, const char *const *names, size_t n)
 	return false;
 }
 
+bool json_is_left_out_unset(const char *field)
+{
+	return is_among(field, omitted_when_unset, ARRAY_LEN(omitted_when_unset));
+}
+
+bool json_is_null_empty(const char *field)
+{
+	return is_among(field, null_when_empty, ARRAY_LEN(null_when_empty));
+}
+
 static void add(struct buf *buf, const char *text)
 {
 	buf_append(buf, text, strlen(text));
@@ -150,7 +160,7 @@ static void add_array(struct buf *buf, const ProtobufCFieldDescriptor *field, co
 	size_t n = *(const size_t *)(base + field->quantifier_offset);
 	const uint8_t *item = *(const uint8_t *const *)(base + field->offset);
 
-	if (n == 0 && is_among(field->name, null_when_empty, ARRAY_LEN(null_when_empty))) {
+	if (n == 0 && json_is_null_empty(field->name)) {
 		add(buf, "null");
 		return;
 	}
@@ -187,8 +197,7 @@ void json_append_message(struct buf *buf, const ProtobufCMessage *message)
 		bool is_array = field->label == PROTOBUF_C_LABEL_REPEATED;
 		bool unset = !is_array && is_unset(field, base);
 
-		if (field_is_internal(field) || (unset && is_among(field->name, omitted_when_unset,
-		                                                   ARRAY_LEN(omitted_when_unset))))
+		if (field_is_internal(field) || (unset && json_is_left_out_unset(field->name)))
 			continue;
 		add(buf, before);
 		before = ",";

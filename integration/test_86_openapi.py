@@ -178,7 +178,10 @@ class Calls:
             "frame_runs": lambda: http.get(f"/v1/sessions/{self.session}/frames?format=csv"),
             "rotate_key": lambda: http.post(f"/v1/keys/{self.minted()['id']}/rotate", json={}),
             "mint_token": lambda: http.post("/v1/tokens", json={"ttl_s": 60}),
+            "list_devices": lambda: http.get("/v1/devices"),
             "get_device": lambda: http.get("/v1/devices/documented"),
+            "list_usage": lambda: http.get("/v1/usage"),
+            "list_audit": lambda: http.get("/v1/audit"),
             "patch_key": lambda: http.patch(f"/v1/keys/{self.minted()['id']}",
                                             json={"label": "changed"}),
         }
@@ -286,3 +289,6 @@ async def test_the_sockets_say_what_the_document_has(stack, key, model):
             conforms(await receive(device), "ack")
             for insight in await insights(app, 3):
                 conforms(insight, "insight")
+            session = insight["session_id"]
+        async with ingest(stack, key, model, "async", resume=session) as device:
+            conforms(await receive(device), "resumed")

@@ -193,6 +193,16 @@ async def streams_as_the_other_s(account):
     assert len(reasons) == 1 and reasons.pop()[0] == 4004
 
 
+async def resumes_the_other_s(account):
+    """resume= another account's session is that of none."""
+    reasons = set()
+    for session in (account.rng.choice(account.other.sessions), str(uuid.uuid4())):
+        async with ingest(account.stack, account.key, account.models[0], "x",
+                          resume=session) as socket:
+            reasons.add(await closed(socket))
+    assert len(reasons) == 1 and reasons.pop()[0] == 4004
+
+
 async def hears_from_the_other_s_place(account):
     """after= another account's insight, session_id= another's session: nothing of it comes."""
     other = account.other
@@ -209,7 +219,7 @@ async def hears_from_the_other_s_place(account):
 OPERATIONS = [makes_a_model, changes_a_model, takes_the_other_s_name, streams, mints_a_key, lists,
               lists, follows_the_other_s_link, asks_for_the_other_s, asks_for_the_other_s,
               changes_the_other_s, filters_by_the_other_s, streams_as_the_other_s,
-              hears_from_the_other_s_place]
+              resumes_the_other_s, hears_from_the_other_s_place]
 
 
 async def listen(account):

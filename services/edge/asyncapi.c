@@ -26,6 +26,7 @@ static const char ingest_channel[] =
 	"\"description\":\"One session. The handshake comes first; after it the device sends frames "
 	"and the server says nothing but what was asked for.\","
 	"\"messages\":{\"handshake\":{\"$ref\":\"#/components/messages/handshake\"},"
+	"\"resumed\":{\"$ref\":\"#/components/messages/resumed\"},"
 	"\"ack\":{\"$ref\":\"#/components/messages/ack\"},"
 	"\"frame\":{\"$ref\":\"#/components/messages/frame\"}},"
 	"\"bindings\":{\"ws\":{\"bindingVersion\":\"0.1.0\",\"method\":\"GET\",\"query\":{"
@@ -36,7 +37,9 @@ static const char ingest_channel[] =
 	"\"device_model_id\":{\"type\":\"string\",\"format\":\"uuid\",\"description\":"
 	"\"A device model of the account, with sensors.\"},"
 	"\"ack\":{\"type\":\"string\",\"enum\":[\"1\"],\"description\":"
-	"\"Say which frames are on disk.\"}}}}},"
+	"\"Say which frames are on disk.\"},"
+	"\"resume\":{\"type\":\"string\",\"format\":\"uuid\",\"description\":"
+	"\"Go on with this session of the device, open or ended less than 60 s ago.\"}}}}},"
 	"\"x-close-codes\":{\"1000\":\"closed by either side\",\"1001\":\"going away, or idle\","
 	"\"1003\":\"a text message\",\"1007\":\"a frame of a wrong length, or without samples\","
 	"\"1009\":\"a message over the limit\",\"1013\":\"overloaded, or a service is away\","
@@ -69,6 +72,7 @@ static const char operations[] =
 	"\"open_session\":{\"action\":\"send\",\"channel\":{\"$ref\":\"#/channels/ingest\"},"
 	"\"summary\":\"Tell the session and its slots; with ack=1, what is on disk.\","
 	"\"messages\":[{\"$ref\":\"#/channels/ingest/messages/handshake\"},"
+	"{\"$ref\":\"#/channels/ingest/messages/resumed\"},"
 	"{\"$ref\":\"#/channels/ingest/messages/ack\"}]},"
 	"\"publish_insights\":{\"action\":\"send\",\"channel\":{\"$ref\":\"#/channels/subscribe\"},"
 	"\"summary\":\"Tell each insight as it comes.\","
@@ -80,6 +84,9 @@ static const char messages[] =
 	"\"handshake\":{\"name\":\"handshake\",\"title\":\"The first message\","
 	"\"contentType\":\"application/json\","
 	"\"payload\":{\"$ref\":\"#/components/schemas/Handshake\"}},"
+	"\"resumed\":{\"name\":\"resumed\",\"title\":\"The first message, where resume= was given\","
+	"\"contentType\":\"application/json\","
+	"\"payload\":{\"$ref\":\"#/components/schemas/ResumedHandshake\"}},"
 	"\"ack\":{\"name\":\"ack\",\"title\":\"The first n frames are on disk\","
 	"\"contentType\":\"application/json\",\"payload\":{\"type\":\"object\",\"properties\":{"
 	"\"ack\":{\"type\":\"integer\",\"minimum\":0}},\"required\":[\"ack\"]}},"
@@ -107,6 +114,7 @@ void asyncapi_document(struct buf *buf)
 	buf_append(buf, operations, sizeof operations - 1);
 	buf_append(buf, messages, sizeof messages - 1);
 	schema_ref(&schemas, &unused, &raeh__handshake__descriptor, false);
+	schema_ref(&schemas, &unused, &raeh__resumed_handshake__descriptor, false);
 	schema_ref(&schemas, &unused, &publisher__insight__descriptor, false);
 	schema_definitions(&schemas, buf);
 	buf_append(buf, "}}}", 4);

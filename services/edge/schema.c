@@ -31,13 +31,6 @@ static bool is_time(const ProtobufCFieldDescriptor *field)
 	return field->type == PROTOBUF_C_TYPE_INT64 && ends_with(field->name, "_at");
 }
 
-/* As json.h leaves it out while it is unset. */
-static bool may_be_left_out(const ProtobufCFieldDescriptor *field)
-{
-	return strcmp(field->name, "key") == 0 || strcmp(field->name, "uncalibrated") == 0 ||
-	       strcmp(field->name, "made_id") == 0;
-}
-
 bool schema_is_shown(const ProtobufCFieldDescriptor *field)
 {
 	return field->type != PROTOBUF_C_TYPE_BYTES && field->type != PROTOBUF_C_TYPE_ENUM &&
@@ -151,11 +144,12 @@ static void add_field(struct schemas *schemas, struct buf *buf,
                       const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field,
                       bool asked)
 {
-	bool nullable = field->label == PROTOBUF_C_LABEL_OPTIONAL && !may_be_left_out(field);
+	bool nullable =
+	        field->label == PROTOBUF_C_LABEL_OPTIONAL && !json_is_left_out_unset(field->name);
 
 	schema_add(buf, "\"%s\":{", field->name);
 	if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-		schema_add(buf, strcmp(field->name, "spo2_calibration") == 0 || asked
+		schema_add(buf, json_is_null_empty(field->name) || asked
 		                        ? "\"type\":[\"array\",\"null\"],\"items\":{"
 		                        : "\"type\":\"array\",\"items\":{");
 		add_value(schemas, buf, type, field, false, asked);
@@ -184,8 +178,8 @@ static void add_required(struct buf *buf, const ProtobufCMessageDescriptor *type
 	schema_add(buf, ",\"required\":[");
 	for (unsigned i = 0; i < type->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &type->fields[i];
-		bool always =
-		        asked ? field->label == PROTOBUF_C_LABEL_REQUIRED : !may_be_left_out(field);
+		bool always = asked ? field->label == PROTOBUF_C_LABEL_REQUIRED
+		                    : !json_is_left_out_unset(field->name);
 
 		/* An id of a request stands in its path. */
 		if (!schema_is_shown(field) || !always ||

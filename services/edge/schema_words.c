@@ -192,6 +192,10 @@ static const struct schema_word words[] = {
 	{ "cascade", "Revoke the keys that it minted, too.", NULL },
 	{ "respond_async", "As the header Prefer: respond-async does.", NULL },
 	{ "pending", "True: durable, and on its way to the edges.", NULL },
+	{ "rotated_to", "The key that took its place; null: none.", NULL },
+	{ "rotates_out_at", "When the old key ends; null: when it is deleted.", NULL },
+	{ "resumed", "True.", NULL },
+	{ "acked", "The first so many frames of the session are durable.", NULL },
 };
 /* clang-format on */
 

@@ -137,16 +137,27 @@ static float missing_between(const struct cells *cells, uint32_t bin, double fro
 	return (float)(1 - there / (until - from));
 }
 
+static bool is_whole(const struct cells *cells, uint32_t bin)
+{
+	for (size_t i = 0; i < cells->count; i++)
+		if (cells->found[i] != bin)
+			return false;
+	return true;
+}
+
 static void interpolate(struct front *front, const struct cells *cells, const struct grid *grid,
                         double end_ms, struct front_second *ret)
 {
 	double last = (double)cells->count - 1, half = grid->cell_hz / FRONT_HZ / 2;
+	bool whole = is_whole(cells, grid->bin);
 
 	for (size_t j = 0; j < FRONT_HZ && cells->count > 0; j++) {
 		double t_ms = end_ms - 1000 + (double)j * 1000 / FRONT_HZ - FRONT_DELAY_S * 1000;
 		double position = (t_ms - cells->first_ms) * grid->cell_hz / 1000;
 
-		front->lost += missing_between(cells, grid->bin, position - half, position + half);
+		if (!whole || position - half < -0.5 || position + half > last + 0.5)
+			front->lost +=
+			        missing_between(cells, grid->bin, position - half, position + half);
 		if (front->lost >= MARK_AT)
 			front->lost -= 1;
 		else

@@ -12,6 +12,7 @@
  *                'U' user id            -            UserRow
  *                'l' login id           -            KeyRow of a living dashboard login
  *                'i' invite id          -            InviteRow
+ *                'X' account id         nil          nothing: the account is being deleted
  *                'd' digest(32)         nil          account id + key, login or invite id
  *                'K' key id             nil          account id
  *                'k' key id             -            KeyRow of a living key

@@ -7,7 +7,8 @@ import httpx
 import pytest
 import websockets
 
-from stack import Stack
+from client import frames, ingest, receive
+from stack import Key, Stack
 
 # The proxy in front says who asks: so each test has addresses of its own.
 STACK = dict(args=["--behind-proxy", "--sign-up", "open"])
@@ -310,3 +311,38 @@ def test_sign_up_can_be_closed():
         assert "Secure" not in answer.headers["Set-Cookie"], "no proxy is trusted here"
     finally:
         stack.close()
+
+
+async def test_deleting_the_account_leaves_nothing_of_it(stack):
+    gina = Browser(stack).sign_up()
+    model = gina.send("POST", "/v1/device-models", {"name": "Watch", "modality_channels": [
+        {"modality": "ppg_green", "sample_rate_hz": 100}]}).json()
+    made = gina.send("POST", "/v1/keys", {"label": "hers"}).json()
+    key = Key(made["id"], made["key"], gina.me["account"]["id"])
+    async with ingest(stack, key, model, "watch-g", ack=1) as device:
+        await receive(device)
+        for message in frames(12):
+            await device.send(message)
+        while (await receive(device)).get("ack", 0) < 60:
+            pass
+        wrong = gina.send("DELETE", "/v1/account", {"password": "not the password"})
+        assert wrong.status_code == 403
+        gone = await asyncio.to_thread(gina.send, "DELETE", "/v1/account", {"password": PASSWORD})
+        assert gone.status_code == 200, gone.text
+        with pytest.raises(websockets.ConnectionClosed):
+            while True:
+                await asyncio.wait_for(device.recv(), 20)
+    removed = gone.json()
+    assert removed["account_id"] == gina.me["account"]["id"]
+    assert (removed["users"], removed["keys"], removed["sessions"]) == (1, 1, 1)
+    assert removed["frames"] == 60 and "Max-Age=0" in gone.headers["Set-Cookie"]
+    stale = httpx.get(stack.url + "/v1/sessions", headers=key.headers)
+    assert stale.status_code == 401 and Browser(stack).log_in(gina.email).status_code == 401
+    again = Browser(stack).sign_up(gina.email)
+    assert again.send("GET", "/v1/device-models").json() == []
+    removed = stack.admin("account", "delete", gina.email, "--yes")
+    assert removed["account_id"] == again.me["account"]["id"]
+    assert again.send("GET", "/v1/me").status_code == 401
+    stack.raeh("account", "delete", "--data", stack.data, gina.email, status=2)
+    stack.raeh("account", "delete", "--data", stack.data, gina.email, "--yes", status=1)
+    stack.raeh("audit", "verify", "--data", stack.data)  # the chain holds over what is redacted

@@ -57,6 +57,15 @@ static void on_list_keys(struct auth *auth, struct bus_call *call,
 		list_wanted(auth, call, &operator.account, request->list_keys);
 }
 
+static void on_delete_account_named(struct auth *auth, struct bus_call *call,
+                                    const Auth__AdminRequest *request)
+{
+	struct caller operator;
+
+	if (account_named(auth, call, request, &operator))
+		delete_account_wanted(auth, call, &operator, request);
+}
+
 static void on_revoke_key(struct auth *auth, struct bus_call *call,
                           const Auth__AdminRequest *request)
 {
@@ -121,6 +130,7 @@ static handler_fn *const handlers[] = {
 	[AUTH__ADMIN_REQUEST__COMMAND_REVOKE_KEY] = on_revoke_key,
 	[AUTH__ADMIN_REQUEST__COMMAND_METRICS] = on_metrics,
 	[AUTH__ADMIN_REQUEST__COMMAND_RESET_PASSWORD] = on_reset_password,
+	[AUTH__ADMIN_REQUEST__COMMAND_DELETE_ACCOUNT] = on_delete_account_named,
 	[AUTH__ADMIN_REQUEST__COMMAND_PATCH_KEY] = on_patch_key,
 	[AUTH__ADMIN_REQUEST__COMMAND_ROTATE_KEY] = on_rotate_key,
 	[AUTH__ADMIN_REQUEST__COMMAND_KEY_IMPACT] = on_key_impact,

@@ -216,6 +216,7 @@ static handler_fn *const handlers[] = {
 	[AUTH__AUTH_REQUEST__COMMAND_LIST_INVITES] = on_list_invites,
 	[AUTH__AUTH_REQUEST__COMMAND_DELETE_INVITE] = on_delete_invite,
 	[AUTH__AUTH_REQUEST__COMMAND_ACCEPT_INVITE] = on_accept_invite,
+	[AUTH__AUTH_REQUEST__COMMAND_DELETE_ACCOUNT] = on_delete_account,
 	[AUTH__AUTH_REQUEST__COMMAND_PATCH_KEY] = on_patch_key,
 	[AUTH__AUTH_REQUEST__COMMAND_ROTATE_KEY] = on_rotate_key,
 	[AUTH__AUTH_REQUEST__COMMAND_REVOKE_KEYS] = on_revoke_keys,
@@ -427,6 +428,7 @@ void auth_free(struct auth *auth)
 	hours_done(auth);
 	core_done(auth);
 	logins_stop(auth);
+	closings_stop(auth);
 	revokes_free(auth->revokes);
 	groups_done(auth);
 	impacts_done(auth);

@@ -41,7 +41,7 @@ static enum err load_caller(struct auth *auth, struct caller *caller)
 	if (err != OK)
 		return err == ERR_NOT_FOUND ? ERR_DENIED : err;
 	row = (Events__KeyRow *)message;
-	if (key_is_off(row->key))
+	if (key_is_off(row->key) || rows_account_is_going(auth->store, &caller->account))
 		return ERR_DENIED;
 	caller->is_user = row->has_user;
 	if (row->has_user && !wire_id(row->user, &caller->user))
@@ -71,7 +71,11 @@ enum err core_caller(struct auth *auth, const Raeh__Principal *principal, struct
 
 enum err core_caller_again(struct auth *auth, struct caller *caller)
 {
-	return caller->is_operator || caller->vouched ? OK : load_caller(auth, caller);
+	if (caller->vouched)
+		return OK;
+	if (!caller->is_operator)
+		return load_caller(auth, caller);
+	return rows_account_is_going(auth->store, &caller->account) ? ERR_DENIED : OK;
 }
 
 bool caller_by(const struct caller *caller, struct uuid *ret)

@@ -153,6 +153,7 @@ void user_done(struct command *command)
 
 	hasher_forget(command->auth->deps.hasher, command);
 	logins_forget(command->auth, command);
+	closings_forget(command);
 	wire_wipe(command->request);
 	if (work)
 		sodium_memzero(work, sizeof *work);
@@ -168,12 +169,17 @@ static bool same_place(const struct user_work *a, const struct user_work *b)
 
 bool user_must_wait(struct command *command)
 {
+	struct refusal why = refusal(409, "the account is being deleted");
 	struct command *other;
 
 	TAILQ_FOREACH(other, &command->auth->commands, link)
 	if (other != command && other->kind->done == user_done && other->tries > 0 &&
 	    same_place(user_work_of(command), user_work_of(other))) {
 		command_park(command);
+		return true;
+	}
+	if (rows_account_is_going(command->auth->store, &user_work_of(command)->account)) {
+		command_refuse(command, &why);
 		return true;
 	}
 	return false;

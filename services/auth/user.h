@@ -62,7 +62,8 @@ struct command *user_command(struct auth *auth, const struct command_kind *kind,
                              const ProtobufCMessage *request);
 /* .done of every kind of the family. */
 void user_done(struct command *command);
-/* True: parked until what another of the family has appended is committed. */
+/* True: parked until what another of the family has appended is committed, or refused because
+ * the account is being deleted. */
 bool user_must_wait(struct command *command);
 
 /* Makes the work's hash of the password, then executes; or 429. Wipes the password. */
@@ -139,10 +140,23 @@ bool me_reply(struct auth *auth, const struct uuid *account, const struct uuid *
  * every edge, perhaps from inside. by: whom the events name; its own login may be among them. */
 void logins_end(struct auth *auth, const struct uuid *account, const struct uuid *user,
                 int64_t before_ms, const struct caller *by, void (*fn)(void *ctx), void *ctx);
+/* The same for every login and every key of an account that is going; *ret_keys grows by the
+ * number of keys, and lives as long as ctx. */
+void account_end_all(struct auth *auth, const struct uuid *account, const struct caller *by,
+                     uint64_t *ret_keys, void (*fn)(void *ctx), void *ctx);
 /* fn is not called for this ctx any more. */
 void logins_forget(struct auth *auth, const void *ctx);
 /* Before the revokes go. */
 void logins_stop(struct auth *auth);
+
+/* ---- the end of an account: account_end.c ---- */
+
+/* The command goes; the end goes on. */
+void closings_forget(struct command *command);
+/* Goes on with those that were being deleted. */
+CHECKED enum err closings_load(struct auth *auth);
+/* After the commands and endings. */
+void closings_stop(struct auth *auth);
 
 /* ---- the commands, by their names in proto/auth.proto ---- */
 
@@ -158,6 +172,10 @@ void on_list_invites(struct auth *auth, struct bus_call *call, const Auth__AuthR
 void on_delete_invite(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request);
 void on_accept_invite(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request);
 void on_sign_up_state(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request);
+void on_delete_account(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request);
+/* caller: the operator; account: named and there. */
+void delete_account_wanted(struct auth *auth, struct bus_call *call, const struct caller *caller,
+                           const Auth__AdminRequest *request);
 void on_create_account(struct auth *auth, struct bus_call *call, const Auth__AdminRequest *request);
 void on_reset_password(struct auth *auth, struct bus_call *call, const Auth__AdminRequest *request);
 

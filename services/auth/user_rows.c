@@ -68,6 +68,29 @@ static void apply_invite_gone(const Events__InviteGone *gone, struct store_batch
 	rows_delete(view, rows_digest_key(BYTES(gone->digest.data, gone->digest.len)));
 }
 
+/* All that auth holds of an account but its trail, and what names ids alone. */
+static void apply_erased(const Events__AccountGone *gone, struct store_batch *view)
+{
+	static const char tables[] = "aUlikrsucxh";
+	struct uuid account = rows_id_of(gone->account);
+
+	for (const char *table = tables; *table; table++) {
+		struct key from, to;
+
+		key_start(&from, PARTITION_OWN, &account, *table);
+		key_end_of(&from, &to);
+		batch_delete_range(view, key_bytes(&from), key_bytes(&to));
+	}
+	rows_delete(view, rows_id_key(ROWS_GOING, NULL, &account));
+}
+
+static void apply_closing(const Events__AccountGone *gone, struct store_batch *view)
+{
+	struct uuid account = rows_id_of(gone->account);
+
+	rows_put(view, rows_id_key(ROWS_GOING, NULL, &account), BYTES("", 0));
+}
+
 bool user_rows_apply(const Events__AuthEvent *event, struct store_batch *view)
 {
 	switch (event->event_case) {
@@ -97,6 +120,12 @@ bool user_rows_apply(const Events__AuthEvent *event, struct store_batch *view)
 		return true;
 	case EVENTS__AUTH_EVENT__EVENT_INVITE_DELETED:
 		apply_invite_gone(event->invite_deleted, view);
+		return true;
+	case EVENTS__AUTH_EVENT__EVENT_ACCOUNT_CLOSING:
+		apply_closing(event->account_closing, view);
+		return true;
+	case EVENTS__AUTH_EVENT__EVENT_ACCOUNT_ERASED:
+		apply_erased(event->account_erased, view);
 		return true;
 	default:
 		return false;
@@ -145,6 +174,16 @@ enum err rows_invite(struct store *store, const struct uuid *account, const stru
 {
 	return rows_get_message(store, rows_id_key('i', account, id),
 	                        &events__invite_row__descriptor, (ProtobufCMessage **)ret);
+}
+
+bool rows_account_is_going(struct store *store, const struct uuid *account)
+{
+	struct key key = rows_id_key(ROWS_GOING, NULL, account);
+	struct buf value = { 0 };
+	enum err err = store_get(store, key_bytes(&key), &value);
+
+	buf_free(&value);
+	return err != ERR_NOT_FOUND;
 }
 
 struct store_scan *rows_scan_users(struct store *store, const struct uuid *account)

@@ -22,6 +22,9 @@ CHECKED enum err rows_credential(struct store *store, const struct uuid *account
 CHECKED enum err rows_invite(struct store *store, const struct uuid *account, const struct uuid *id,
                              Events__InviteRow **ret);
 
+/* Whether the account is being deleted; a store that cannot be read says yes. */
+bool rows_account_is_going(struct store *store, const struct uuid *account);
+
 /* Those of an account, newest first. */
 struct store_scan *rows_scan_users(struct store *store, const struct uuid *account);
 struct store_scan *rows_scan_logins(struct store *store, const struct uuid *account);
@@ -29,5 +32,7 @@ struct store_scan *rows_scan_invites(struct store *store, const struct uuid *acc
 
 /* Of rows_scan_own(): every user's e-mail, to account id + user id. */
 #define ROWS_EMAILS 'E'
+/* And the accounts that are being deleted: the id is the key's row. */
+#define ROWS_GOING 'X'
 
 #endif

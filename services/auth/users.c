@@ -9,6 +9,7 @@ struct users *users_new(void)
 	users->by_email = throttle_new(EMAIL_TRIES, EMAIL_REFILL_MS, THROTTLE_NAMES);
 	users->by_address = throttle_new(ADDRESS_TRIES, ADDRESS_REFILL_MS, THROTTLE_NAMES);
 	TAILQ_INIT(&users->endings);
+	TAILQ_INIT(&users->closings);
 	return users;
 }
 
@@ -85,5 +86,5 @@ enum err users_load(struct auth *auth)
 	if (err == OK)
 		err = scan_err(scan);
 	scan_close(scan);
-	return err;
+	return err == OK ? closings_load(auth) : err;
 }

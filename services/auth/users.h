@@ -8,9 +8,11 @@
 #include "services/auth/user.h"
 
 struct ending;
+struct closing;
 struct users {
 	struct throttle *by_email, *by_address;
 	TAILQ_HEAD(, ending) endings;
+	TAILQ_HEAD(, closing) closings;
 };
 
 #endif

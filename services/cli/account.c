@@ -141,3 +141,43 @@ int account_reset_password_run(const struct command *self, int argc, char **argv
 	sodium_memzero(password, sizeof password);
 	return status;
 }
+
+/* ---- delete ---- */
+
+int account_delete_run(const struct command *self, int argc, char **argv)
+{
+	struct admin_place place = { 0 };
+	bool yes = false;
+	/* clang-format off */
+	const struct config_item items[] = {
+		{ "yes", CONFIG_FLAG, &yes, NULL, 0, 0, "really: nothing brings it back" },
+		ADMIN_ITEMS(place),
+		{ 0 },
+	};
+	/* clang-format on */
+	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
+	Raeh__Empty empty = RAEH__EMPTY__INIT;
+	Auth__AuthReply *reply;
+	const char *account[1];
+	int n = 1, status = cli_options(self, items, NULL, argc, argv, account, &n);
+
+	if (status >= 0)
+		return status;
+	if (n != 1)
+		return cli_misused(self, "expected an account, by its id or an e-mail address");
+	if (!yes)
+		return cli_misused(self, "--yes: without it nothing is deleted");
+	request.account = (char *)account[0];
+	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_DELETE_ACCOUNT;
+	request.delete_account = &empty;
+	/* Every edge hears of its keys, and every publisher erases its part. */
+	reply = admin_ask(&place, &request, ADMIN_REVOKE_MS, &status);
+	if (!reply)
+		return status;
+	if (reply->result_case == AUTH__AUTH_REPLY__RESULT_ACCOUNT_DELETED)
+		admin_print(&reply->account_deleted->base);
+	else
+		status = cli_fail("auth gave an answer of another kind");
+	wire_free(&reply->base);
+	return status;
+}

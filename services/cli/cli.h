@@ -48,6 +48,7 @@ char *cli_own_directory(void);
 int up_run(const struct command *self, int argc, char **argv);
 int edge_run(const struct command *self, int argc, char **argv);
 int account_create_run(const struct command *self, int argc, char **argv);
+int account_delete_run(const struct command *self, int argc, char **argv);
 int account_reset_password_run(const struct command *self, int argc, char **argv);
 int key_create_run(const struct command *self, int argc, char **argv);
 int key_list_run(const struct command *self, int argc, char **argv);

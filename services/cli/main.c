@@ -14,6 +14,10 @@ static const struct command account_commands[] = {
 	  "Without --password-stdin one is made up, and printed this one time. Who is logged in as "
 	  "this user is logged out.",
 	  account_reset_password_run, NULL },
+	{ "delete", "account delete ID-or-email --yes [--data DIR]",
+	  "delete an account with everything in it",
+	  "Its keys and logins are revoked first. Says what was removed.",
+	  account_delete_run, NULL },
 	{ 0 },
 };
 

@@ -128,6 +128,9 @@ static void on_reply(struct rest *rest, const char *name, enum err err, struct b
 		rest_refuse_as_told(rest, reply->error);
 	} else if (reply->result_case == AUTH__AUTH_REPLY__RESULT_ME) {
 		answer_me(rest, reply->me);
+	} else if (reply->result_case == AUTH__AUTH_REPLY__RESULT_ACCOUNT_DELETED) {
+		set_cookie(rest, "", 0, headers);
+		rest_answer_message(rest, &reply->account_deleted->base, headers);
 	} else if (reply->result_case == AUTH__AUTH_REPLY__RESULT_RECEIPT) {
 		set_cookie(rest, "", 0, headers);
 		rest_answer(rest, rest->route->status, "", headers);

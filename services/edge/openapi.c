@@ -103,11 +103,6 @@ static const ProtobufCMessageDescriptor *result_of(const struct rest_route *rout
 	return protobuf_c_message_descriptor_get_field_by_name(reply, route->result)->descriptor;
 }
 
-static bool has_body(const struct rest_route *route)
-{
-	return rest_has_body(route->method);
-}
-
 static bool in_path(const struct rest_route *route, const char *name)
 {
 	size_t len = strlen(name);
@@ -198,7 +193,7 @@ static void add_parameters(struct buf *buf, const struct rest_route *route)
 		bool of_path = in_path(route, field->name);
 
 		if (!schema_is_shown(field) || field->type == PROTOBUF_C_TYPE_MESSAGE ||
-		    (!of_path && has_body(route)))
+		    (!of_path && rest_has_body(route)))
 			continue;
 		add_parameter(buf, &before, command, field, of_path);
 	}
@@ -223,7 +218,7 @@ static void add_request_body(struct schemas *schemas, struct buf *buf,
 {
 	const ProtobufCMessageDescriptor *command = command_of(route);
 
-	if (!has_body(route) || !command)
+	if (!rest_has_body(route) || !command)
 		return;
 	schema_add(buf,
 	           ",\"requestBody\":{\"required\":%s,\"content\":{\"application/json\":{"
@@ -291,7 +286,7 @@ static void add_fault(struct buf *buf, bool may_be, int status, const char *name
 static void add_faults(struct buf *buf, const struct rest_route *route)
 {
 	const ProtobufCMessageDescriptor *command = command_of(route);
-	bool keyed = route->scope != 0, body = has_body(route);
+	bool keyed = route->scope != 0, body = rest_has_body(route);
 	bool writes = strcmp(route->method, "GET") != 0;
 
 	add_fault(buf, keyed || (command && command->n_fields > 0), 400, "BadRequest");

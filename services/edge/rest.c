@@ -61,7 +61,8 @@ static bool ends_itself(const struct rest *rest, const Raeh__Principal *principa
 	const char *command = rest->route->command ? rest->route->command : "";
 	struct uuid key, user;
 
-	if (strcmp(command, "log_out") == 0 || strcmp(command, "change_password") == 0)
+	if (strcmp(command, "log_out") == 0 || strcmp(command, "change_password") == 0 ||
+	    strcmp(command, "delete_account") == 0)
 		return true;
 	if (strcmp(command, "delete_user") == 0)
 		return principal->has_user && wire_id(principal->user, &user) &&
@@ -178,10 +179,12 @@ static void note_fault(struct rest *rest, int status, const char *detail)
 	rest->fault_detail = xstrdup(detail);
 }
 
-bool rest_has_body(const char *method)
+/* A DELETE that a password is asked for has one too. */
+bool rest_has_body(const struct rest_route *route)
 {
-	return strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
-	       strcmp(method, "PATCH") == 0;
+	return strcmp(route->method, "POST") == 0 || strcmp(route->method, "PUT") == 0 ||
+	       strcmp(route->method, "PATCH") == 0 ||
+	       (strcmp(route->method, "DELETE") == 0 && route->here == cookie_here);
 }
 
 /* What net has left: "%2F" and "%25". */
@@ -234,8 +237,8 @@ static void read_command(struct rest *rest, const struct net_request *request,
 			note_fault(rest, 404, "no such object");
 			return;
 		}
-	err = rest_has_body(rest->route->method) ? json_to_message(request->body, command, why)
-	                                         : json_from_query(request->query, command, why);
+	err = rest_has_body(rest->route) ? json_to_message(request->body, command, why)
+	                                 : json_from_query(request->query, command, why);
 	if (err != OK)
 		note_fault(rest, 400, why);
 	if (request->prefer && strcasestr(request->prefer, "respond-async"))
@@ -273,13 +276,14 @@ static bool is_json(const char *content_type)
 }
 
 /* 0, or the status of what is wrong with the request before its key is looked at. */
-static int envelope_fault(const struct net_request *request, const char **ret_detail)
+static int envelope_fault(const struct rest_route *route, const struct net_request *request,
+                          const char **ret_detail)
 {
 	if (request->too_large) {
 		*ret_detail = "body: expected at most 262144 bytes, got more";
 		return 413;
 	}
-	if (!rest_has_body(request->method))
+	if (!rest_has_body(route))
 		return 0;
 	if (!request->has_length) {
 		*ret_detail = "Content-Length: required";
@@ -365,7 +369,7 @@ static void start(struct edge *edge, struct conn *conn, const struct net_request
 		rest_refuse(rest, fault == CREDENTIAL_TWO ? 400 : 401, why, "");
 		return;
 	}
-	status = envelope_fault(request, &detail);
+	status = envelope_fault(route, request, &detail);
 	if (status != 0) {
 		rest_refuse(rest, status, detail, "");
 	} else {

@@ -65,7 +65,7 @@ ProtobufCMessage *rest_chosen(ProtobufCMessage *message, const char *name);
 /* Answered or gone: nothing more is sent. Frees it when no service's answer is awaited. */
 void rest_finish(struct rest *rest);
 void rest_release(struct rest *rest);
-bool rest_has_body(const char *method);
+bool rest_has_body(const struct rest_route *route);
 
 /* ---- rest_limit.c ---- */
 

@@ -217,3 +217,29 @@ async def test_a_revoke_ends_the_event_stream_and_counts_it(stack):
     assert receipt["sockets_closed"]["subscribe"] == 1
     async with Events(stack, doomed) as app:
         assert app.answer.status_code == 401
+
+
+# ---- refusals of what is no request ----
+
+UPGRADE = ("GET {} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+           "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: {}\r\n\r\n")
+
+
+@pytest.mark.parametrize("status, request_text", [
+    (404, UPGRADE.format("/stream/nowhere", 13)),
+    (426, UPGRADE.format("/stream/ingest", 8)),
+    (400, "GET / HTTP/1.1\r\nno colon\r\n\r\n"),
+    (431, "GET / HTTP/1.1\r\nHost: " + "a" * 40_000 + "\r\n\r\n"),
+    (505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
+])
+async def test_what_is_no_request_is_answered_with_a_problem(stack, status, request_text):
+    reader, writer = await asyncio.open_connection(stack.host, stack.port)
+    writer.write(request_text.encode())
+    answer = await asyncio.wait_for(reader.read(), WAIT_S)
+    writer.close()
+    head, body = answer.split(b"\r\n\r\n", 1)
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Content-Type: application/problem+json" in head
+    problem = json.loads(body)
+    assert problem["status"] == status and problem["detail"] and problem["request_id"]
+    assert status != 426 or b"Sec-WebSocket-Version: 13" in head

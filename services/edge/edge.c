@@ -10,6 +10,7 @@
 #include "services/edge/events.h"
 #include "services/edge/gather.h"
 #include "services/edge/ingest.h"
+#include "services/edge/problem.h"
 #include "services/edge/rest.h"
 #include "services/edge/socket.h"
 #include "services/edge/subscribe.h"
@@ -56,6 +57,34 @@ static void on_shaken(void *ctx, const char *peer)
 	struct edge *edge = ctx;
 
 	limit_shaken(edge->limits, peer);
+}
+
+static const char *refusal_of(int status)
+{
+	switch (status) {
+	case 400:
+		return "this is no HTTP request that can be understood";
+	case 404:
+		return "no such path";
+	case 426:
+		return "Sec-WebSocket-Version: expected 13";
+	case 429:
+		return "too many connections or requests of this address";
+	case 431:
+		return "the head of the request is too large";
+	case 501:
+		return "Transfer-Encoding: expected chunked";
+	case 505:
+		return "expected HTTP/1.1 or HTTP/1.0";
+	default:
+		return "this cannot be taken now: ask again later";
+	}
+}
+
+static void on_refused(void *ctx, struct conn *conn, int status, const char *headers)
+{
+	(void)ctx;
+	problem_respond(conn, status, refusal_of(status), headers);
 }
 
 static void on_open(void *ctx, struct conn *conn, const struct net_request *request)
@@ -137,6 +166,7 @@ const struct net_events edge_net_events = {
 	.refuse_upgrade = refuse_upgrade,
 	.on_accept = on_accept,
 	.on_shaken = on_shaken,
+	.on_refused = on_refused,
 	.on_open = on_open,
 	.on_message = on_message,
 	.on_request = on_request,

@@ -64,6 +64,10 @@ struct net_events {
 	/* The upgrade, asked before it is answered. 0: go on (101). Otherwise refuse it with
 	 * that HTTP status, an empty body and no WebSocket. */
 	int (*refuse_upgrade)(void *ctx, const struct net_request *request);
+	/* net refuses what is no request of anybody's (400, 404, 426, 429, 431, 503, 505): answer
+	 * with net_respond() before it returns, with these headers ("" or each ended by \r\n).
+	 * NULL: an empty body. No on_closed follows. */
+	void (*on_refused)(void *ctx, struct conn *conn, int status, const char *headers);
 	void (*on_open)(void *ctx, struct conn *conn, const struct net_request *request);
 	/* binary or text, whole, already checked as UTF-8 when text */
 	void (*on_message)(void *ctx, struct conn *conn, bool binary, struct bytes message);

@@ -191,11 +191,17 @@ void http_answer_done(struct conn *conn)
 /* net's own answer to a request that is none; nothing more is read from it. */
 void http_refuse(struct conn *conn, int status, const char *headers)
 {
-	conn->net->counts.protocol_errors++;
+	struct net *net = conn->net;
+
+	net->counts.protocol_errors++;
 	conn->keep_alive = false;
 	http_request_free(conn);
-	queue_answer(conn, status, headers, BYTES("", 0));
-	conn_timer(conn, conn->net->times.stalled);
+	conn->state = CONN_ANSWERING;
+	if (net->events.on_refused)
+		net->events.on_refused(net->ctx, conn, status, headers ? headers : "");
+	if (conn->state == CONN_ANSWERING)
+		queue_answer(conn, status, headers, BYTES("", 0));
+	conn_timer(conn, net->times.stalled);
 }
 
 /* ---- requests ---- */

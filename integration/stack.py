@@ -202,9 +202,10 @@ class Stack:
         return pid
 
     def wait_restarted(self, name, pid, seconds=30.0):
-        return until(f"{name} was started again",
-                     lambda: self.processes().get(name, pid) != pid and self.processes()[name],
-                     seconds)
+        def other():
+            now = self.processes().get(name)
+            return now if now != pid else None
+        return until(f"{name} was started again", other, seconds)
 
     # ---- the command line ----
 

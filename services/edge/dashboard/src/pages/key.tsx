@@ -200,7 +200,7 @@ function EditDialog({ of, onClose, onSaved }: { of: Key; onClose: () => void; on
     if (label.trim() !== of.label) body.label = label.trim();
     if (scopes.slice().sort().join() !== of.scopes.slice().sort().join()) body.scopes = scopes;
     if (disabled !== of.disabled) body.disabled = disabled;
-    if (rate && Number(rate) !== of.rate_limit) body.rate_limit = Number(rate);
+    if ((rate ? Number(rate) : null) !== of.rate_limit) body.rate_limit = rate ? Number(rate) : null;
     onSaved(await api.patch<Key>(`/v1/keys/${of.id}`, body));
     toast("Saved");
     onClose();

@@ -1,7 +1,7 @@
 // One session: its insights as charts, its waveform, what is missing, its clock, how it ended.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { ApiError } from "../lib/api";
-import { bytes, clockTime, closeMeaning, count, duration, fullTime, kindOf, modalityName, reading } from "../lib/format";
+import { bytes, clockTime, closeMeaning, count, fullTime, kindOf, reading } from "../lib/format";
 import { listen } from "../lib/live";
 import { rawSamples, type SlotTrace } from "../lib/raw";
 import { Link } from "../lib/router";
@@ -12,6 +12,7 @@ import { InsightChart } from "../ui/chart";
 import { Icon } from "../ui/icon";
 import { Monitor } from "../ui/monitor";
 import { traceName, Wave } from "../ui/wave";
+import { Clock, Gaps } from "./ledger";
 import { lasted, Status } from "./sessions";
 
 const order = ["hr", "spo2", "rr", "hrv_rmssd", "hrv_sdnn", "motion"];
@@ -83,8 +84,8 @@ export function SessionPage({ id }: { id: string }) {
         <Ending session={session} />
       </div>
       <div class="columns">
-        <Gaps session={session} model={model.data} />
-        <Clock session={session} model={model.data} />
+        <Gaps session={session} />
+        <Clock session={session} />
       </div>
     </>
   );
@@ -315,117 +316,3 @@ function Ending({ session }: { session: Session }) {
     </Card>
   );
 }
-
-type Row = Record<string, unknown>;
-
-// The rows of a list, whether bare or under a name.
-const rowsOf = (data: unknown): Row[] => {
-  if (Array.isArray(data)) return data as Row[];
-  for (const value of Object.values((data || {}) as Row)) if (Array.isArray(value)) return value as Row[];
-  return [];
-};
-
-const timeOf = (value: unknown) => (typeof value === "string" ? new Date(value).getTime() : typeof value === "number" ? value : null);
-
-const causes: Record<string, string> = {
-  "never-sent": "never sent by the device",
-  late: "came after its window was judged",
-  rejected: "refused",
-  "rate-limited": "over the key's limit",
-  "edge-lost": "lost with an edge",
-};
-
-function slotName(model: DeviceModel | undefined, slot: unknown) {
-  if (slot === null || slot === undefined) return "any";
-  const channel = model?.modality_channels[Number(slot)];
-  return channel ? modalityName(channel.modality) : `slot ${slot}`;
-}
-
-function Gaps({ session, model }: { session: Session; model?: DeviceModel }) {
-  const loaded = useGet<unknown>(`/v1/sessions/${session.id}/gaps`, session.status === "open" ? 10000 : 0);
-  const rows = rowsOf(loaded.data);
-  return (
-    <Card title="Gaps" about="Every interval that is missing, and why.">
-      {loaded.error ? (
-        loaded.error.absent ? <Absent what="The gap ledger" /> : <Fault error={loaded.error} retry={loaded.reload} />
-      ) : !loaded.data ? (
-        <Rows n={3} />
-      ) : rows.length === 0 ? (
-        <p class="muted">Nothing is missing.</p>
-      ) : (
-        <div class="table-scroll short" role="region" aria-label="Gaps" tabIndex={0}>
-          <table class="table">
-            <thead>
-              <tr>
-                <th>From</th>
-                <th class="num">Missing</th>
-                <th>Sensor</th>
-                <th>Cause</th>
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((row, i) => {
-                const from = timeOf(row.from_t ?? row.from ?? row.from_at ?? row.t0);
-                const to = timeOf(row.to_t ?? row.to ?? row.to_at ?? row.t1);
-                const cause = String(row.cause ?? "");
-                const ms = typeof row.missing_ms === "number" ? row.missing_ms : from !== null && to !== null ? to - from : null;
-                return (
-                  <tr key={i}>
-                    <td>{from === null ? "–" : clockTime(from)}</td>
-                    <td class="num">{ms === null ? "–" : ms < 10000 ? `${(ms / 1000).toFixed(1)} s` : duration(ms)}</td>
-                    <td>{row.modality ? modalityName(String(row.modality)) : slotName(model, row.slot_id ?? row.slot)}</td>
-                    <td>{causes[cause] || cause}</td>
-                  </tr>
-                );
-              })}
-            </tbody>
-          </table>
-        </div>
-      )}
-    </Card>
-  );
-}
-
-const figure = (value: unknown, digits: number, unit: string) => (typeof value === "number" ? `${value.toFixed(digits)} ${unit}` : "–");
-
-function Clock({ session, model }: { session: Session; model?: DeviceModel }) {
-  const loaded = useGet<unknown>(`/v1/sessions/${session.id}/clock`, session.status === "open" ? 10000 : 0);
-  const rows = rowsOf(loaded.data);
-  return (
-    <Card title="Clock" about="The device's clock against the server's.">
-      {loaded.error ? (
-        loaded.error.absent ? <Absent what="Clock health" /> : <Fault error={loaded.error} retry={loaded.reload} />
-      ) : !loaded.data ? (
-        <Rows n={3} />
-      ) : rows.length === 0 ? (
-        <p class="muted">Not enough samples yet.</p>
-      ) : (
-        <div class="table-scroll" role="region" aria-label="Clock" tabIndex={0}>
-          <table class="table">
-            <thead>
-              <tr>
-                <th>Sensor</th>
-                <th class="num">Rate</th>
-                <th class="num">Offset</th>
-                <th class="num">Drift</th>
-                <th class="num">Steps back</th>
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((row, i) => (
-                <tr key={i}>
-                  <td>{row.modality ? modalityName(String(row.modality)) : slotName(model, row.slot_id ?? row.slot)}</td>
-                  <td class="num">{figure(row.measured_rate_hz ?? row.measured_hz, 2, "Hz")}</td>
-                  <td class="num">{figure(row.offset_ms, 0, "ms")}</td>
-                  <td class="num">{figure(row.drift_ppm, 0, "ppm")}</td>
-                  <td class="num">{typeof row.steps_back === "number" ? row.steps_back : "–"}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-    </Card>
-  );
-}
-

@@ -10,6 +10,7 @@
 #include "services/auth/group.h"
 #include "services/auth/impact.h"
 #include "services/auth/revoke.h"
+#include "services/auth/token_mint.h"
 #include "services/auth/user.h"
 #include "services/auth/verify.h"
 
@@ -108,6 +109,13 @@ static void on_mint_key(struct auth *auth, struct bus_call *call, const Auth__Au
 
 	if (may_manage_keys(auth, call, request, &caller))
 		mint_wanted(auth, call, &caller, request->op_id, request->mint_key);
+}
+
+/* Any key may; what it may give, token_wanted() knows. */
+static void on_mint_token(struct auth *auth, struct bus_call *call,
+                          const Auth__AuthRequest *request)
+{
+	token_wanted(auth, call, request->principal, request->mint_token);
 }
 
 static void on_list_keys(struct auth *auth, struct bus_call *call, const Auth__AuthRequest *request)
@@ -219,6 +227,7 @@ static handler_fn *const handlers[] = {
 	[AUTH__AUTH_REQUEST__COMMAND_DELETE_ACCOUNT] = on_delete_account,
 	[AUTH__AUTH_REQUEST__COMMAND_PATCH_KEY] = on_patch_key,
 	[AUTH__AUTH_REQUEST__COMMAND_ROTATE_KEY] = on_rotate_key,
+	[AUTH__AUTH_REQUEST__COMMAND_MINT_TOKEN] = on_mint_token,
 	[AUTH__AUTH_REQUEST__COMMAND_REVOKE_KEYS] = on_revoke_keys,
 	[AUTH__AUTH_REQUEST__COMMAND_KEY_IMPACT] = on_key_impact,
 	[AUTH__AUTH_REQUEST__COMMAND_LIST_AUDIT] = on_list_audit,

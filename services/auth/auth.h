@@ -34,6 +34,7 @@ struct auth_deps {
 	const char *process;                 /* for metrics */
 	uint8_t digest_secret[SECRET_BYTES]; /* of the digests of keys */
 	uint8_t bus_secret[SECRET_BYTES];    /* of principals */
+	uint8_t token_seed[SECRET_BYTES];    /* of the key that signs tokens */
 	int64_t lease_ms;
 	enum sign_up sign_up;
 };

@@ -64,6 +64,9 @@ enum err core_caller(struct auth *auth, const Raeh__Principal *principal, struct
 		return err;
 	MUST(wire_id(principal->key, &caller.key));
 	err = load_caller(auth, &caller);
+	caller.is_token = principal->is_token;
+	if (caller.is_token)
+		caller.scopes &= principal->scopes;
 	if (err == OK)
 		*ret = caller;
 	return err;

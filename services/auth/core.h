@@ -37,6 +37,7 @@
 	M(COUNTER, tries_throttled_total, "tries refused because there were too many before")      \
 	M(COUNTER, keys_minted_total, "keys minted since start")                                   \
 	M(COUNTER, keys_revoked_total, "keys revoked since start")                                 \
+	M(COUNTER, tokens_minted_total, "tokens made since start")                                 \
 	M(COUNTER, keys_changed_total, "keys changed since start")                                 \
 	M(GAUGE, changes_waiting, "changes of rights not yet in force on every edge")              \
 	M(GAUGE, revokes_waiting, "revokes not yet in force on every edge")                        \
@@ -113,6 +114,7 @@ struct auth {
 /* Who asks, as the view knows the key now. */
 struct caller {
 	bool is_operator;         /* all rights; account is nil */
+	bool is_token;            /* of the key; scopes are its own */
 	bool vouched;             /* it was allowed when it asked: what it began goes on */
 	bool is_user;             /* a dashboard login: key is its id */
 	struct uuid user;         /* when is_user */

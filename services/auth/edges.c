@@ -1,6 +1,7 @@
 #include "services/auth/edges.h"
 
 #include "common/clock.h"
+#include "common/token.h"
 #include "services/auth/deliver.h"
 #include "services/auth/spread.h"
 
@@ -34,11 +35,15 @@ static void refuse_lease(struct auth *auth, struct bus_call *call, const struct 
 static void grant(struct auth *auth, struct edge *edge, struct bus_call *call)
 {
 	Auth__LeaseReply reply = AUTH__LEASE_REPLY__INIT;
+	uint8_t token_key[TOKEN_KEY_BYTES];
 
 	reply.has_lease_ms = true;
 	reply.lease_ms = (uint32_t)lease_extend(edge, clock_boot_ms(), auth->deps.lease_ms);
 	reply.newest = auth->notices.newest;
 	auth->metrics.leases_extended_total++;
+	token_key_of(auth->deps.token_seed, token_key);
+	reply.has_token_key = true;
+	reply.token_key = wire_bytes(BYTES(token_key, sizeof token_key));
 	answer_lease(call, &reply);
 }
 

@@ -41,6 +41,7 @@ static int run(struct process *process, int64_t lease_ms, enum sign_up sign_up)
 		                  .sign_up = sign_up };
 	bool ready = store && process_secret(process, "digest.key", deps.digest_secret) &&
 	             process_secret(process, "bus.key", deps.bus_secret) &&
+	             process_secret(process, "token.key", deps.token_seed) &&
 	             auth_new(&deps, &auth) == OK;
 
 	sodium_memzero(&deps, sizeof deps);

@@ -14,6 +14,7 @@
 #include "common/list.h"
 #include "common/log.h"
 #include "common/principal.h"
+#include "common/token.h"
 #include "common/wire.h"
 #include "edge.pb-c.h"
 #include "publisher.pb-c.h"
@@ -327,13 +328,19 @@ static inline struct uuid id_of(unsigned n)
 }
 
 /* Answers the oldest lease question: held, standing at newest. */
+static const uint8_t fake_token_seed[TOKEN_SEED_BYTES] = { 5 };
+
 static inline void give_lease(uint64_t newest)
 {
 	Auth__LeaseReply reply = AUTH__LEASE_REPLY__INIT;
+	uint8_t token_key[TOKEN_KEY_BYTES];
 
 	reply.has_lease_ms = 1;
 	reply.lease_ms = FAKE_LEASE_MS;
 	reply.newest = newest;
+	token_key_of(fake_token_seed, token_key);
+	reply.has_token_key = 1;
+	reply.token_key = (ProtobufCBinaryData){ sizeof token_key, token_key };
 	world_answer(asked("auth.lease"), &reply.base);
 }
 

@@ -1,7 +1,9 @@
 #include "services/edge/grant.h"
 
+#include "common/apikey.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/token.h"
 #include "common/wire.h"
 
 #include <sodium.h>
@@ -27,6 +29,7 @@ struct grant {
 	char why[124];
 	struct uuid key;
 	Raeh__Principal *principal; /* NULL before the first answer */
+	Raeh__Principal *token;     /* as it was made; NULL: a key, or not yet read */
 	struct list users, waiting; /* waiting: entered, not answered */
 	struct list link;           /* grants->idle, ->dying or ->all */
 	struct list by_key;         /* keyed->grants */
@@ -41,6 +44,7 @@ struct keyed {
 	struct map_node node;
 	struct uuid key;
 	struct list grants;
+	Raeh__Principal *rights; /* of the key itself, the newest known; NULL: not yet */
 };
 
 struct tombstone {
@@ -78,6 +82,8 @@ static void unkey(struct grant *grant)
 	grant->keyed = NULL;
 	if (list_empty(&keyed->grants)) {
 		map_remove(&grant->grants->by_key, &keyed->node);
+		if (keyed->rights)
+			wire_free(&keyed->rights->base);
 		mem_free(keyed);
 	}
 }
@@ -115,6 +121,8 @@ static void drop(struct grant *grant)
 	timer_stop(grant->grants->deps.loop, &grant->retry);
 	if (grant->principal)
 		wire_free(&grant->principal->base);
+	if (grant->token)
+		wire_free(&grant->token->base);
 	grant->grants->count--;
 	sodium_memzero(grant->credential, sizeof grant->credential);
 	mem_free(grant);
@@ -338,28 +346,32 @@ static void watch_expiry(struct grant *grant)
 		timer_stop(loop, &grant->retry);
 }
 
-static void take_verdict(struct grant *grant, const Auth__Verdict *verdict)
+static void know_rights(struct keyed *keyed, const Raeh__Principal *rights)
+{
+	if (keyed->rights)
+		wire_free(&keyed->rights->base);
+	keyed->rights = (Raeh__Principal *)wire_copy(&rights->base);
+}
+
+/* Not given before the revoke or change of this key, or the registration, that we know of. */
+static bool is_new_enough(struct grants *grants, const struct uuid *key,
+                          const Raeh__Principal *rights)
+{
+	const struct tombstone *tomb = tombstone_of(grants, key);
+
+	return rights->notice >= grants->floor && (!tomb || rights->notice >= tomb->notice);
+}
+
+/* key: that of the principal; parent: NULL, or the rights of a token's key. */
+static void become_good(struct grant *grant, const struct uuid *key,
+                        const Raeh__Principal *principal, const Raeh__Principal *parent)
 {
 	struct grants *grants = grant->grants;
-	struct uuid key, account;
-	const struct tombstone *tomb;
 
-	if (!wire_id(verdict->principal->key, &key) ||
-	    !wire_id(verdict->principal->account, &account)) {
-		log_error("bad-verdict", "why=\"ids of another length\"");
-		timer_set(grants->deps.loop, &grant->retry, RETRY_MS, ask, grant);
-		return;
-	}
-	tomb = tombstone_of(grants, &key);
-	if ((tomb && verdict->principal->notice < tomb->notice) ||
-	    verdict->principal->notice < grants->floor) {
-		ask(grant); /* given before the revoke, or the registration, that we know of */
-		return;
-	}
-	if (!lease_held(grants->deps.lease))
-		return; /* the next registration asks again */
-	(void)take_rights(grant, verdict->principal);
-	enkey(grant, &key);
+	(void)take_rights(grant, principal);
+	enkey(grant, key);
+	if (parent || !grant->token)
+		know_rights(grant->keyed, parent ? parent : principal);
 	grant->state = GOOD;
 	grant->used_ms = clock_wall_ms();
 	grant->in_air = true; /* callbacks may let everybody leave: keep it through them */
@@ -370,6 +382,25 @@ static void take_verdict(struct grant *grant, const Auth__Verdict *verdict)
 	if (grant->state == GOOD)
 		watch_expiry(grant);
 	settle(grant);
+}
+
+static void take_verdict(struct grant *grant, const Auth__Verdict *verdict)
+{
+	struct grants *grants = grant->grants;
+	struct uuid key, account;
+
+	if (!wire_id(verdict->principal->key, &key) ||
+	    !wire_id(verdict->principal->account, &account)) {
+		log_error("bad-verdict", "why=\"ids of another length\"");
+		timer_set(grants->deps.loop, &grant->retry, RETRY_MS, ask, grant);
+		return;
+	}
+	if (!is_new_enough(grants, &key, verdict->principal)) {
+		ask(grant);
+		return;
+	}
+	if (lease_held(grants->deps.lease)) /* else the next registration asks again */
+		become_good(grant, &key, verdict->principal, verdict->parent);
 }
 
 static void on_verdict(void *ctx, enum err err, struct bytes data)
@@ -400,6 +431,32 @@ static void on_verdict(void *ctx, enum err err, struct bytes data)
 		timer_set(grants->deps.loop, &grant->retry, RETRY_MS, ask, grant);
 }
 
+/* A token that says what is so, under what is known of its key, needs no question. False: auth
+ * must say. May free the grant. */
+static bool settled_here(struct grant *grant)
+{
+	struct grants *grants = grant->grants;
+	const uint8_t *key = lease_token_key(grants->deps.lease);
+	const struct keyed *keyed;
+	struct uuid parent;
+
+	if (!apikey_is_token_form(grant->credential, strlen(grant->credential)) || !key)
+		return false;
+	if (!grant->token)
+		grant->token = token_open(grant->credential, key);
+	if (!grant->token || grant->token->expires_ms <= clock_wall_ms()) {
+		die(grant, grant->token ? GRANT_REFUSED : "the token was not made here");
+		return true;
+	}
+	MUST(wire_id(grant->token->key, &parent)); /* token_open() has looked */
+	keyed = MAP_OWNER(map_find(&grants->by_key, &parent), struct keyed, node);
+	if (!keyed || !keyed->rights || !is_new_enough(grants, &parent, keyed->rights) ||
+	    !token_is_within(grant->token, keyed->rights))
+		return false;
+	become_good(grant, &parent, grant->token, NULL);
+	return true;
+}
+
 /* Without a lease nothing is asked: an answer could not be believed. */
 static void ask(void *ctx)
 {
@@ -409,7 +466,8 @@ static void ask(void *ctx)
 	Auth__Verify verify = AUTH__VERIFY__INIT;
 	struct buf buf = { 0 };
 
-	if (grant->in_air || grant->state != ASKING || !lease_held(grants->deps.lease))
+	if (grant->in_air || grant->state != ASKING || !lease_held(grants->deps.lease) ||
+	    settled_here(grant))
 		return;
 	verify.credential = grant->credential;
 	request.command_case = AUTH__AUTH_REQUEST__COMMAND_VERIFY;
@@ -557,6 +615,19 @@ static struct grant_counts kill_key(struct grants *grants, const struct uuid *ke
 	return total;
 }
 
+/* Its rights stand, or auth must say which are left: until then nothing moves. One without users
+ * has no credential any more to ask with: who comes brings it. */
+static void hold_token(struct grant *grant, const Raeh__Principal *rights)
+{
+	if (grant->state != GOOD || token_is_within(grant->principal, rights))
+		return;
+	grant->state = ASKING;
+	if (has_users(grant))
+		timer_set(grant->grants->deps.loop, &grant->retry, 0, ask, grant);
+	else
+		timer_stop(grant->grants->deps.loop, &grant->retry);
+}
+
 /* One that is asked about anew keeps its place; what is answered is held to the notice. */
 static struct grant_counts narrow_key(struct grants *grants, const struct uuid *key,
                                       const Raeh__Principal *rights)
@@ -566,11 +637,17 @@ static struct grant_counts narrow_key(struct grants *grants, const struct uuid *
 
 	if (!keyed)
 		return total;
+	know_rights(keyed, rights);
 	LIST_EACH(link, &keyed->grants)
 	{
 		struct grant *grant = LIST_OWNER(link, struct grant, by_key);
-		struct grant_counts gone = take_rights(grant, rights);
+		struct grant_counts gone;
 
+		if (grant->token) {
+			hold_token(grant, rights);
+			continue;
+		}
+		gone = take_rights(grant, rights);
 		total.ingest += gone.ingest;
 		total.subscribe += gone.subscribe;
 		if (grant->state != GOOD)
@@ -619,8 +696,19 @@ static void forget_one(void *ctx, struct map_node *node)
 	ask(grant);
 }
 
+static void forget_rights(void *ctx, struct map_node *node)
+{
+	struct keyed *keyed = MAP_OWNER(node, struct keyed, node);
+
+	(void)ctx;
+	if (keyed->rights)
+		wire_free(&keyed->rights->base);
+	keyed->rights = NULL;
+}
+
 void grants_forget(struct grants *grants)
 {
+	map_each(&grants->by_key, forget_rights, grants);
 	grants->floor = lease_applied(grants->deps.lease);
 	map_each(&grants->by_print, forget_one, grants);
 }

@@ -327,7 +327,7 @@ Test(grant, of_a_dead_key_may_be_left_between_the_slices)
 Test(grant, kills_every_credential_of_the_key_and_those_who_wait_too)
 {
 	give_lease(4);
-	enter(0, "raeht_token_of_the_key");
+	enter(0, "another_of_the_key");
 	verdict(1, 4);
 	enter(1, "raeh_one");
 	verdict(1, 4);
@@ -746,4 +746,155 @@ Test(grant, ends_a_key_whose_end_was_brought_forward)
 
 	cr_assert_not(good(0));
 	cr_assert_eq(user[0].deaths, 1);
+}
+
+/* ---- tokens ---- */
+
+static Raeh__Principal rights_of(unsigned key, uint64_t notice, uint32_t scopes)
+{
+	static struct uuid id;
+	Raeh__Principal rights = RAEH__PRINCIPAL__INIT;
+
+	id = id_of(key);
+	rights.account = wire_bytes_of(&id);
+	rights.key = wire_bytes_of(&id);
+	rights.scopes = scopes;
+	rights.notice = notice;
+	return rights;
+}
+
+/* A token of the key, numbered so that each is another. */
+static const char *token(unsigned key, unsigned number, uint32_t scopes)
+{
+	static char text[TOKEN_TEXT];
+	Raeh__Principal rights = rights_of(key, number, scopes);
+
+	rights.has_is_token = rights.is_token = rights.has_expires_ms = true;
+	rights.expires_ms = clock_wall_ms() + 600000;
+	token_make(&rights, fake_token_seed, text);
+	return text;
+}
+
+/* What auth says of a token of this key. */
+static void token_verdict(unsigned key, uint64_t notice, uint32_t scopes, uint32_t of_parent)
+{
+	Auth__AuthReply reply = AUTH__AUTH_REPLY__INIT;
+	Auth__Verdict verdict = AUTH__VERDICT__INIT;
+	Raeh__Principal own = rights_of(key, notice, scopes);
+	Raeh__Principal parent = rights_of(key, notice, of_parent);
+
+	own.has_is_token = own.is_token = own.has_expires_ms = true;
+	own.expires_ms = clock_wall_ms() + 600000;
+	verdict.principal = &own;
+	verdict.parent = &parent;
+	reply.result_case = AUTH__AUTH_REPLY__RESULT_VERDICT;
+	reply.verdict = &verdict;
+	world_answer(asked("auth"), &reply.base);
+}
+
+Test(grant, asks_once_about_all_tokens_of_a_key)
+{
+	give_lease(4);
+	enter(0, token(1, 1, SCOPE_READ));
+	cr_assert_eq(asked_count("auth"), 1);
+	token_verdict(1, 4, SCOPE_READ, SCOPES_ALL);
+	cr_assert(good(0));
+	enter(1, token(1, 2, SCOPE_SUBSCRIBE));
+
+	cr_assert(good(1), "the key is known to live");
+	cr_assert_eq(asked_count("auth"), 0);
+	cr_assert_eq(grant_principal(&user[1].base)->scopes, SCOPE_SUBSCRIBE);
+	enter(2, token(2, 1, SCOPE_READ));
+	cr_assert_eq(asked_count("auth"), 1, "another key is another question");
+}
+
+Test(grant, takes_tokens_under_the_verdict_of_the_key_itself)
+{
+	give_lease(4);
+	enter(0, "raeh_one");
+	verdict(1, 4);
+	enter(1, token(1, 1, SCOPE_READ));
+
+	cr_assert(good(1));
+	cr_assert_eq(count(1).ingest + count(1).subscribe, 2);
+	(void)kill(5, 1);
+	cr_assert(!good(0) && !good(1), "it dies with its key");
+	turn();
+	cr_assert_eq(user[1].deaths, 1);
+	enter(3, token(1, 2, SCOPE_READ));
+	cr_assert_eq(asked_count("auth"), 1, "nothing is known of the key any more");
+}
+
+Test(grant, refuses_a_token_that_was_not_made_here_or_is_over)
+{
+	static const uint8_t other[TOKEN_SEED_BYTES] = { 6 };
+	Raeh__Principal rights = rights_of(1, 1, SCOPE_READ);
+	char text[TOKEN_TEXT];
+
+	give_lease(4);
+	rights.has_is_token = rights.is_token = rights.has_expires_ms = true;
+	rights.expires_ms = clock_wall_ms() + 1000;
+	token_make(&rights, other, text);
+	enter(0, text);
+	rights.expires_ms = clock_wall_ms();
+	token_make(&rights, fake_token_seed, text);
+	enter(1, text);
+	turn();
+
+	cr_assert_eq(asked_count("auth"), 0);
+	cr_assert_eq(user[0].err, ERR_DENIED);
+	cr_assert_eq(user[1].err, ERR_DENIED);
+}
+
+Test(grant, asks_what_is_left_of_a_token_whose_key_lost_a_right)
+{
+	give_lease(4);
+	user[0].base.may_go_on = needs_read;
+	enter(0, token(1, 1, SCOPE_READ | SCOPE_SUBSCRIBE));
+	enter(2, token(1, 2, SCOPE_SUBSCRIBE));
+	token_verdict(1, 4, SCOPE_READ | SCOPE_SUBSCRIBE, SCOPES_ALL);
+	token_verdict(1, 4, SCOPE_SUBSCRIBE, SCOPES_ALL);
+	(void)change(5, 1, SCOPE_SUBSCRIBE, NULL);
+	cr_assert_not(good(0), "nothing moves until auth has said");
+	cr_assert(good(2), "it needs nothing of what is gone");
+	turn();
+	cr_assert_eq(asked_count("auth"), 1);
+	token_verdict(1, 5, SCOPE_SUBSCRIBE, SCOPE_SUBSCRIBE);
+	turn();
+
+	cr_assert_eq(user[0].deaths, 1);
+	cr_assert_eq(user[2].deaths, 0);
+	enter(4, token(1, 3, SCOPE_READ));
+	cr_assert_eq(asked_count("auth"), 1, "more than its key has: auth must say");
+}
+
+Test(grant, asks_about_tokens_anew_after_a_registration)
+{
+	give_lease(4);
+	enter(0, token(1, 1, SCOPE_READ));
+	token_verdict(1, 4, SCOPE_READ, SCOPES_ALL);
+	register_anew(4);
+	cr_assert_not(good(0));
+	enter(1, token(1, 2, SCOPE_READ));
+	cr_assert_eq(asked_count("auth"), 2, "what was known is forgotten");
+	token_verdict(1, 4, SCOPE_READ, SCOPES_ALL);
+	token_verdict(1, 4, SCOPE_READ, SCOPES_ALL);
+
+	cr_assert(good(0) && good(1));
+}
+
+Test(grant, ends_a_token_with_its_time)
+{
+	give_lease(4);
+	enter(0, "raeh_one");
+	verdict(1, 4);
+	enter(1, token(1, 1, SCOPE_READ));
+	for (int i = 0; i < 610; i++) {
+		pass(1000);
+		while (asked("auth.lease"))
+			give_lease(4);
+	}
+
+	cr_assert(good(0));
+	cr_assert_eq(user[1].deaths, 1);
 }

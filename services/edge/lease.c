@@ -2,7 +2,10 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/token.h"
 #include "common/wire.h"
+
+#include <string.h>
 
 #define LEASE_NAME    "auth.lease"
 #define RETRY_MS      200  /* after an answer that gave no lease                      */
@@ -20,6 +23,8 @@ struct lease {
 	int64_t until_ms; /* boot time; 0 = never held */
 	uint64_t applied;
 	int64_t lease_ms;
+	bool has_token_key;
+	uint8_t token_key[TOKEN_KEY_BYTES];
 	loop_fn *done;
 	void *done_ctx;
 };
@@ -53,6 +58,19 @@ static int64_t renew_period_ms(const struct lease *lease)
 	return period < RENEW_MOST_MS ? period : RENEW_MOST_MS;
 }
 
+const uint8_t *lease_token_key(const struct lease *lease)
+{
+	return lease->has_token_key ? lease->token_key : NULL;
+}
+
+static void take_token_key(struct lease *lease, const Auth__LeaseReply *reply)
+{
+	lease->has_token_key =
+	        reply->has_token_key && reply->token_key.len == sizeof lease->token_key;
+	if (lease->has_token_key)
+		memcpy(lease->token_key, reply->token_key.data, sizeof lease->token_key);
+}
+
 static void extend(struct lease *lease, int64_t lease_ms)
 {
 	lease->lease_ms = lease_ms;
@@ -82,6 +100,7 @@ static void on_registered(struct lease *lease, const Auth__LeaseReply *reply)
 		return;
 	}
 	lease->registered = true;
+	take_token_key(lease, reply);
 	lease->applied = reply->newest;
 	extend(lease, reply->lease_ms);
 	log_info("lease-registered", "slot=%u lease_ms=%u notice=%llu", lease->deps.slot,

@@ -54,6 +54,9 @@ int64_t lease_lost_since_ms(const struct lease *lease);
 /* The newest notice in force here. */
 uint64_t lease_applied(const struct lease *lease);
 
+/* The public key of tokens (common/token.h), once a lease was held; else NULL. */
+const uint8_t *lease_token_key(const struct lease *lease);
+
 /* Notices from a broadcast or a request: those next in order are applied; a hole is filled
  * by an early renewal. */
 void lease_take_notices(struct lease *lease, Auth__Notice *const *notices, size_t n);

@@ -115,6 +115,23 @@ static struct rest *rest_of(struct grant_user *user)
 	return (struct rest *)((char *)user - offsetof(struct rest, user));
 }
 
+/* A token of one session reads what is under /v1/sessions/{its id}; false: it was refused. */
+static bool within_session(struct rest *rest, const Raeh__Principal *principal)
+{
+	static const char its[] = "/v1/sessions/{id}";
+	struct uuid session;
+
+	if (!principal->has_session)
+		return true;
+	if (strncmp(rest->route->path, its, sizeof its - 1) != 0)
+		rest_refuse(rest, 403, "the token is of one session, and reads that alone", "");
+	else if (!wire_id(principal->session, &session) || !uuid_equal(&session, &rest->subject))
+		rest_refuse(rest, 404, "no such session", "");
+	else
+		return true;
+	return false;
+}
+
 static void on_answer(struct grant_user *user, enum err err, const char *why)
 {
 	struct rest *rest = rest_of(user);
@@ -134,7 +151,7 @@ static void on_answer(struct grant_user *user, enum err err, const char *why)
 		rest_refuse(rest, 403, detail, "");
 	} else if (rest->fault) {
 		rest_refuse(rest, rest->fault, rest->fault_detail, "");
-	} else {
+	} else if (within_session(rest, principal)) {
 		admitted(rest, principal);
 	}
 }

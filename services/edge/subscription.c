@@ -122,12 +122,23 @@ static bool has_room(void *ctx)
 	       net_queued_bytes(subscription->socket.conn) < SUBSCRIPTION_ROOM_BYTES;
 }
 
+/* A token of one session hears nothing else. */
+static bool is_of_session(const Raeh__Principal *principal, const Publisher__Insight *insight)
+{
+	struct uuid session, told;
+
+	return !principal->has_session ||
+	       (wire_id(principal->session, &session) && uuid_parse(insight->session_id, &told) &&
+	        uuid_equal(&session, &told));
+}
+
 static bool wants(void *ctx, const Publisher__Insight *insight)
 {
 	struct subscription *subscription = ctx;
 	const Raeh__Principal *principal = grant_principal(&subscription->socket.user);
 
 	return principal && filter_passes(&subscription->filter, insight) &&
+	       is_of_session(principal, insight) &&
 	       (!principal->device_id || strcmp(principal->device_id, insight->device_id) == 0);
 }
 

@@ -1,5 +1,6 @@
 """Devices: what is there, and that what is deleted is gone, everywhere."""
 import asyncio
+import json
 import os
 import signal
 from urllib.parse import quote
@@ -181,3 +182,30 @@ def test_old_frames_and_insights_go_by_themselves():
         stack.check()
     finally:
         stack.close()
+
+
+def test_a_deleted_account_leaves_no_data_and_others_theirs(stack):
+    account = stack.account()
+    key, second = stack.key(account), stack.key(account)
+    other = stack.key()
+    model = make_model(stack, key)
+    sessions = sessions_of(stack, key, model, "x", 2, seconds=3)
+    kept, = sessions_of(stack, other, make_model(stack, other), "x", seconds=3)
+    removed = stack.admin("account", "delete", account, "--yes")
+    assert removed["account_id"] == account and removed["keys"] == 2
+    assert removed["sessions"] == 2 and removed["frames"] == 2 * 15
+    for dead in (key, second):
+        with rest(stack, dead) as http:
+            assert http.get("/v1/sessions").status_code == 401
+    with rest(stack, other) as http:
+        assert http.get(f"/v1/sessions/{kept}").json()["frames"] == 15
+        for session in sessions:
+            assert http.get(f"/v1/sessions/{session}").status_code == 404
+    # The chain holds without what was personal; auth and router come up with what is left.
+    checked = json.loads(stack.raeh("audit", "verify", "--data", stack.data, "--json").stdout)
+    assert checked["whole"] and sum(j["redacted"] for j in checked["journals"]) >= 2
+    for name in ("auth", "router"):
+        stack.wait_restarted(name, stack.kill(name))
+    stack.wait_ready()
+    with rest(stack, other) as http:
+        until("it reads again", lambda: http.get(f"/v1/sessions/{kept}").status_code == 200, 30)

@@ -361,6 +361,8 @@ static enum err resume(struct revokes *revokes, uint64_t number)
 	if (err != ERR_NOT_FOUND)
 		return err;
 	err = rows_revoked(auth->store, &row->account, &row->key, (Events__AuthEvent **)&message);
+	if (err == ERR_NOT_FOUND)
+		return OK; /* its account was erased since, which waits for every revoke */
 	if (err != OK)
 		return err;
 	event = (const Events__AuthEvent *)message;

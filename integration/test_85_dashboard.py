@@ -92,6 +92,10 @@ def test_an_invitation_lets_one_person_in(scenarios):
     passed(scenarios, "invitation")
 
 
+def test_an_owner_can_delete_the_account(scenarios):
+    passed(scenarios, "accountDeleted")
+
+
 def test_five_hundred_tiles_are_live_at_once(scenarios):
     notes = passed(scenarios, "manyTiles")
     assert notes["tiles"] == 500

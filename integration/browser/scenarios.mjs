@@ -324,6 +324,26 @@ export async function invitation(browser, world) {
   await guest.context().close();
 }
 
+// An owner who types the e-mail and the password ends the account, and cannot log in again.
+export async function accountDeleted(browser) {
+  const page = await browser.window();
+  const email = await browser.signUp(page);
+  await page.goto("/settings");
+  await page.getByRole("button", { name: "Delete the account…" }).click();
+  const dialog = page.getByRole("dialog");
+  const confirm = dialog.getByRole("button", { name: "Delete everything" });
+  await dialog.getByLabel(`Type “${email}” to confirm`).fill(email);
+  assert.ok(await confirm.isDisabled(), "without the password");
+  await dialog.getByLabel("Your password").fill(PASSWORD);
+  await confirm.click();
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("alert").waitFor();
+  await page.context().close();
+}
+
 const TILES = 500;
 const MEASURED_MS = 4000;
 

@@ -10,14 +10,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* A token whose device is these bytes. */
+/* A token whose device is made of these bytes. */
 static void make_and_open(const uint8_t *data, size_t len, const uint8_t *seed, const uint8_t *key)
 {
 	static const uint8_t id[16] = { 1 }, mac[32] = { 2 };
 	Raeh__Principal made = RAEH__PRINCIPAL__INIT, *opened;
 	char device[129] = "", text[TOKEN_TEXT];
 
-	memcpy(device, data, len < 128 ? len : 128);
+	for (size_t i = 0; i < len && i < 128; i++)
+		device[i] = (char)('!' + data[i] % 94); /* texts are UTF-8 */
 	made.account = made.key = made.session = (ProtobufCBinaryData){ sizeof id, (uint8_t *)id };
 	made.mac = (ProtobufCBinaryData){ sizeof mac, (uint8_t *)mac };
 	made.has_session = made.has_is_token = made.is_token = made.has_expires_ms = true;

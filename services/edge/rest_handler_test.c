@@ -9,9 +9,6 @@ static void asks_first(struct rest *rest);
 /* What a row does not name is 0. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
-/* What a row does not name is 0. */
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-
 /* clang-format off */
 const struct rest_route rest_routes[] = {
 	{ "GET", "/open", 0, REST_HERE, NULL, NULL, 200, "", 0, answers_at_once },

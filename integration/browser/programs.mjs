@@ -14,8 +14,9 @@ const languages = {
     command: (file) => {
       const program = file.replace(/\.c$/, "");
       const flags = ["-Wall", "-Wextra", "-Werror", file, "-o", program, "-lwebsockets", "-lm"];
-      const built = spawnSync(process.env.CC || "cc", flags, { encoding: "utf8" });
-      assert.equal(built.status, 0, built.stderr);
+      const [cc, ...first] = (process.env.CC || "cc").split(" ");
+      const built = spawnSync(cc, [...first, ...flags], { encoding: "utf8" });
+      assert.equal(built.status, 0, built.stderr || String(built.error));
       return [program];
     },
   },

@@ -6,8 +6,9 @@ import time
 
 import httpx
 import pytest
+import websockets
 
-from client import (close_of, closed_session, frames, ingest, make_model, receive, rest,
+from client import (close_of, connect, closed_session, frames, ingest, make_model, receive, rest,
                     stream, subscribe)
 
 STACK = {"edges": 2, "publishers": 1}
@@ -243,3 +244,26 @@ async def test_what_is_no_request_is_answered_with_a_problem(stack, status, requ
     problem = json.loads(body)
     assert problem["status"] == status and problem["detail"] and problem["request_id"]
     assert status != 426 or b"Sec-WebSocket-Version: 13" in head
+
+
+async def test_an_upgrade_may_ask_to_be_refused_with_a_status(stack):
+    key, model = await fresh(stack)
+    unknown, reader = stack.key(), stack.key(key.account, scopes="read")
+    stack.admin("key", "revoke", unknown.id)
+
+    async def status(path, who=None, **query):
+        try:
+            async with connect(stack, path, who, reject="http", **query) as socket:
+                return await receive(socket)
+        except websockets.InvalidHandshake as refused:
+            response = getattr(refused, "response", None)
+            return response.status_code if response else refused.status_code
+
+    for path in ("/stream/subscribe", "/stream/ingest"):
+        assert await status(path) == 401
+        assert await status(path, unknown) == 401
+        assert await status(path, reader) == 403
+    assert await status("/stream/ingest", key) == 404
+    assert await status("/stream/subscribe", key) == {"status": "subscribed"}
+    hello = await status("/stream/ingest", key, device_id="polite", device_model_id=model["id"])
+    assert "session_id" in hello

@@ -348,6 +348,11 @@ void net_close_now(struct conn *conn, int code, const char *reason)
 	net_close(conn, code, reason);
 }
 
+void net_upgrade(struct conn *conn)
+{
+	(void)conn; /* nobody asks for HTTP here */
+}
+
 void net_pause(struct conn *conn, bool paused)
 {
 	conn->paused = paused;

@@ -11,6 +11,7 @@
 #include "services/edge/gather.h"
 #include "services/edge/ingest.h"
 #include "services/edge/problem.h"
+#include "services/edge/reject.h"
 #include "services/edge/rest.h"
 #include "services/edge/socket.h"
 #include "services/edge/subscribe.h"
@@ -57,6 +58,11 @@ static void on_shaken(void *ctx, const char *peer)
 	struct edge *edge = ctx;
 
 	limit_shaken(edge->limits, peer);
+}
+
+static bool hold_upgrade(void *ctx, struct conn *conn, const struct net_request *request)
+{
+	return reject_upgrade(ctx, conn, request);
 }
 
 static const char *refusal_of(int status)
@@ -131,7 +137,8 @@ static void on_drained(void *ctx, struct conn *conn)
 static void on_closed(void *ctx, struct conn *conn, int code, const char *reason, bool by_peer)
 {
 	(void)by_peer;
-	if (conn_endpoint(conn) == NET_HTTP && !events_gone(ctx, conn, code, reason))
+	if (conn_endpoint(conn) == NET_HTTP && !events_gone(ctx, conn, code, reason) &&
+	    !reject_gone(ctx, conn))
 		rest_gone(ctx, conn);
 	else if (conn_endpoint(conn) == NET_HTTP)
 		return;
@@ -164,6 +171,7 @@ static void on_turn_end(void *ctx)
 const struct net_events edge_net_events = {
 	.choose_subprotocol = choose_subprotocol,
 	.refuse_upgrade = refuse_upgrade,
+	.hold_upgrade = hold_upgrade,
 	.on_accept = on_accept,
 	.on_shaken = on_shaken,
 	.on_refused = on_refused,
@@ -337,6 +345,7 @@ struct edge *edge_new(const struct edge_settings *settings, struct loop *loop, s
 	list_init(&edge->unopened);
 	map_init(&edge->opening, sizeof(struct uuid));
 	map_init(&edge->events, sizeof(struct conn *));
+	map_init(&edge->held, sizeof(struct conn *));
 	edge->lease = lease_new(&(struct lease_deps){
 	        .loop = loop,
 	        .bus = bus,
@@ -398,6 +407,7 @@ void edge_free(struct edge *edge)
 	ingest_free_unopened(edge);
 	map_done(&edge->opening);
 	map_done(&edge->events);
+	reject_free_all(edge);
 	closing_free_all(edge);
 	replays_done(&edge->replays);
 	feed_free(edge->feed);

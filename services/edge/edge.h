@@ -97,6 +97,7 @@ struct edge {
 	struct feed *feed;
 	struct replays replays;
 	struct map events; /* event streams, by conn */
+	struct map held;   /* upgrades that wait for a verdict, by conn */
 	struct edge_metrics metrics;
 	struct list sockets;  /* struct socket: open, not told to close */
 	struct list closings; /* sessions that the router must still be told of */

@@ -64,6 +64,9 @@ struct net_events {
 	/* The upgrade, asked before it is answered. 0: go on (101). Otherwise refuse it with
 	 * that HTTP status, an empty body and no WebSocket. */
 	int (*refuse_upgrade)(void *ctx, const struct net_request *request);
+	/* Asked after that. True: the owner answers now or later, with net_upgrade() or as a plain
+	 * request, and hears on_closed (as of HTTP) unless it has upgraded. NULL: go on. */
+	bool (*hold_upgrade)(void *ctx, struct conn *conn, const struct net_request *request);
 	/* net refuses what is no request of anybody's (400, 404, 426, 429, 431, 503, 505): answer
 	 * with net_respond() before it returns, with these headers ("" or each ended by \r\n).
 	 * NULL: an empty body. No on_closed follows. */
@@ -149,6 +152,9 @@ void net_wake(struct net *net, struct conn *conn);
 
 /* Small SO_SNDBUF, so that what the kernel holds unsent is bounded (subscribers). */
 void net_bound_kernel_buffer(struct conn *conn, int bytes);
+
+/* An upgrade that was held goes on: 101, and on_open. */
+void net_upgrade(struct conn *conn);
 
 /* HTTP: status, headers as "Name: value\r\n…" (Content-Length is added), body copied. HEAD
  * sends no body. The connection is kept alive if the peer asked for it. */

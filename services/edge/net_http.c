@@ -171,6 +171,7 @@ void http_answer_done(struct conn *conn)
 {
 	struct net *net = conn->net;
 
+	http_request_free(conn); /* of an upgrade that was held */
 	mem_free(TAKE(conn->headers));
 	conn->close_code = 1000;
 	conn_end(conn);

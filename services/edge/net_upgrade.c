@@ -71,6 +71,25 @@ static void accept_upgrade(struct conn *conn, const struct net_request *request)
 	http_request_free(conn);
 }
 
+/* True: the owner has it, as a request to be answered. */
+static bool hold(struct conn *conn, const struct net_request *request)
+{
+	struct net *net = conn->net;
+
+	if (!net->events.hold_upgrade)
+		return false;
+	conn->state = CONN_ANSWERING;
+	conn->endpoint = NET_HTTP;
+	conn->owned = true;
+	net->counts.open_http++;
+	conn_timer(conn, net->times.stalled);
+	if (net->events.hold_upgrade(net->ctx, conn, request))
+		return true;
+	net->counts.open_http--;
+	conn->owned = false;
+	return false;
+}
+
 void upgrade_begin(struct conn *conn)
 {
 	struct net *net = conn->net;
@@ -90,6 +109,20 @@ void upgrade_begin(struct conn *conn)
 		return;
 	if (status != 0)
 		http_refuse(conn, status, status == 429 ? "Retry-After: 1\r\n" : NULL);
-	else
+	else if (!hold(conn, &request))
 		accept_upgrade(conn, &request);
+}
+
+void net_upgrade(struct conn *conn)
+{
+	struct net_request request;
+
+	if (conn->state == CONN_CLOSING || conn->state == CONN_DEAD)
+		return; /* cut since: on_closed is on its way */
+	MUST(conn->state == CONN_ANSWERING && conn->request);
+	request = http_request_of(conn, endpoint_of(conn->net, conn->request->head.path));
+	conn->net->counts.open_http--;
+	conn->user = NULL;
+	accept_upgrade(conn, &request);
+	conn_unsettle(conn);
 }

@@ -400,8 +400,22 @@ static void drop_resource(struct bytes key, struct bytes value, struct store_bat
 	buf_free(&buf);
 }
 
+/* ERR_NOT_FOUND: not wanted, or erased already. */
+static enum err redact_one(struct journal *journal, uint64_t seq, struct store_batch *batch,
+                           audit_wanted_fn *wanted, void *ctx)
+{
+	struct buf event = { 0 };
+	enum err err = wanted ? journal_get(journal, seq, &event) : OK;
+
+	if (err == OK && wanted && !wanted(ctx, BYTES(event.data, event.len)))
+		err = ERR_NOT_FOUND;
+	buf_free(&event);
+	return err == OK ? journal_redact(journal, seq, batch) : err;
+}
+
 enum err audit_redact(struct store *store, struct journal *journal, const struct uuid *account,
-                      uint64_t *after, struct store_batch *batch)
+                      uint64_t *after, struct store_batch *batch, audit_wanted_fn *wanted,
+                      void *ctx)
 {
 	struct key from = row_key(account, *after + 1), to = row_key(account, UINT64_MAX);
 	AUTO(scan_close)
@@ -414,11 +428,12 @@ enum err audit_redact(struct store *store, struct journal *journal, const struct
 			err = scan_err(rows);
 			return err == OK && n == 0 ? ERR_NOT_FOUND : err;
 		}
-		err = journal_redact(journal, key_read_u64(key_row(key).data), batch);
+		*after = key_read_u64(key_row(key).data);
+		err = redact_one(journal, *after, batch, wanted, ctx);
 		if (err != OK && err != ERR_NOT_FOUND)
 			return err;
-		drop_resource(key, value, batch);
-		*after = key_read_u64(key_row(key).data);
+		if (err == OK || !wanted)
+			drop_resource(key, value, batch);
 	}
 	return OK;
 }

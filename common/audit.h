@@ -44,9 +44,11 @@ CHECKED enum err audit_list(const struct audit_source *source, struct store *sto
                             Raeh__AuditPage **ret);
 
 /* Erases what the account's records hold, some a call, into the batch; the index stays. *after:
- * where to go on, 0 at first. ERR_NOT_FOUND: nothing is left to erase. */
+ * where to go on, 0 at first. ERR_NOT_FOUND: nothing is left to look at. wanted: which of them, by
+ * the event; NULL: all. */
+typedef bool audit_wanted_fn(void *ctx, struct bytes event);
 CHECKED enum err audit_redact(struct store *store, struct journal *journal,
                               const struct uuid *account, uint64_t *after,
-                              struct store_batch *batch);
+                              struct store_batch *batch, audit_wanted_fn *wanted, void *ctx);
 
 #endif

@@ -234,8 +234,9 @@ Test(audit, keeps_that_something_was_done_when_what_it_was_is_erased)
 
 	deletes(&account, 1, 1, 7);
 	deletes(&other, 2, 2, 8);
-	cr_assert_eq(audit_redact(store, journal, &account, &after, batch), OK);
-	cr_assert_eq(audit_redact(store, journal, &account, &after, batch), ERR_NOT_FOUND);
+	cr_assert_eq(audit_redact(store, journal, &account, &after, batch, NULL, NULL), OK);
+	cr_assert_eq(audit_redact(store, journal, &account, &after, batch, NULL, NULL),
+	             ERR_NOT_FOUND);
 	cr_assert_eq(store_write(store, batch), OK);
 	cr_assert_eq(journal_verify(journal, &bad), OK);
 	page = page_of(&account, &all);

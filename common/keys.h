@@ -18,7 +18,7 @@
  *                'k' key id             -            KeyRow of a living key
  *                'r' key id             -            AuthEvent: its key_revoked
  *                's' key id             -            Receipt of its revoke
- *                'u' key id             -            last use, wall ms (8)
+ *                'u' key id             -            last use, wall ms (8), raeh.Origin
  *                'c' key id+key id      -            nothing: the first has minted the second
  *                'x' hash(16)+key id    -            nothing: has, or had, this external_id
  *                'n' notice number(8)   nil          Notice

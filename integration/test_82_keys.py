@@ -56,6 +56,18 @@ def test_a_key_is_made_whole_and_shown_once(http, stack, backend):
     assert made.key not in stack.log()
 
 
+def test_the_last_use_says_from_where(http, stack, backend):
+    made, whole = mint(http)
+    assert whole["last_used_address"] is None and whole["last_used_agent"] is None
+    with rest(stack, made) as own:
+        own.headers["User-Agent"] = f"watch/2 {made.key}"
+        assert own.get("/v1/sessions").status_code == 200
+    used = until("the last use is told", lambda: next(
+        (row for row in [http.get(f"/v1/keys/{made.id}").json()] if row["last_used_at"]), None), 30)
+    assert used["last_used_address"] == "127.0.0.1"
+    assert used["last_used_agent"].startswith("watch/2 ") and made.key not in str(used)
+
+
 def test_what_is_wrong_is_named(http):
     for body, field in (({}, "label: required"), ({"label": ""}, "label"),
                         ({"label": "x", "scopes": ["root"]}, "scopes[0]"),

@@ -103,7 +103,8 @@ static void redact(void *self)
 	struct auth *auth = closing->auth;
 	AUTO(batch_free) struct store_batch *batch = batch_new();
 	uint64_t through = closing->redacted;
-	enum err err = audit_redact(auth->store, auth->journal, &closing->account, &through, batch);
+	enum err err = audit_redact(auth->store, auth->journal, &closing->account, &through, batch,
+	                            NULL, NULL);
 
 	if (err == ERR_NOT_FOUND) {
 		append_erased(closing);

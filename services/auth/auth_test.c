@@ -309,6 +309,8 @@ static void use(const char *id, int64_t used_ms)
 	Auth__KeysUsed used = AUTH__KEYS_USED__INIT;
 	ProtobufCBinaryData key[2];
 	int64_t times[2] = { used_ms, used_ms };
+	Raeh__Origin nowhere = RAEH__ORIGIN__INIT, somewhere = RAEH__ORIGIN__INIT;
+	Raeh__Origin *origins[] = { &nowhere, &somewhere };
 	struct uuid uuid, unknown = { { 9 } };
 	struct fake_call *call;
 
@@ -318,6 +320,10 @@ static void use(const char *id, int64_t used_ms)
 	used.n_key = used.n_used_ms = 2;
 	used.key = key;
 	used.used_ms = times;
+	somewhere.address = (char *)"192.0.2.7";
+	somewhere.agent = (char *)"watch/1";
+	used.n_origins = 2;
+	used.origins = origins;
 	request.command_case = AUTH__AUTH_REQUEST__COMMAND_KEYS_USED;
 	request.keys_used = &used;
 	call = ask("auth", &request.base);
@@ -331,7 +337,11 @@ static int64_t last_use(const Auth__Key *key)
 
 	run_for(100);
 	shown = reply_of(call)->key;
-	return shown->has_last_used_at ? shown->last_used_at : 0;
+	if (!shown->has_last_used_at)
+		return 0;
+	cr_assert_str_eq(shown->last_used_address, "192.0.2.7");
+	cr_assert_str_eq(shown->last_used_agent, "watch/1");
+	return shown->last_used_at;
 }
 
 static Auth__Key *short_key(int64_t expires_at)

@@ -232,6 +232,8 @@ static void reply_with(struct change *change, struct changed *made)
 	reply.key = &key;
 	command->reply.len = 0;
 	(void)wire_pack(&command->reply, &reply.base);
+	mem_free(key.last_used_address);
+	mem_free(key.last_used_agent);
 }
 
 static void patch_key(struct change *change)

@@ -18,7 +18,8 @@ void get_wanted(struct auth *auth, struct bus_call *call, const struct uuid *acc
 
 /* What an edge reports of keys: asked by our own processes. */
 void keys_used_wanted(struct auth *auth, struct bus_call *call, const Auth__KeysUsed *used);
-/* As the view knows it: key->last_used_at. */
+/* As the view knows it: key->last_used_at, and _address and _agent, which become the key's: a key
+ * that is not wire_free()d frees them itself. */
 void show_last_use(struct auth *auth, const struct uuid *account, Auth__Key *key);
 
 /* Listings go on in slices; these end them. */

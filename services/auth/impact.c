@@ -73,6 +73,8 @@ static void conclude(struct impact *impact)
 	show_last_use(impact->auth, &impact->account, &key);
 	impact->answer->has_last_used_at = key.has_last_used_at;
 	impact->answer->last_used_at = key.last_used_at;
+	mem_free(key.last_used_address);
+	mem_free(key.last_used_agent);
 	add_children(impact);
 	reply.result_case = AUTH__AUTH_REPLY__RESULT_IMPACT;
 	reply.impact = impact->answer;

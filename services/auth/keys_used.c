@@ -11,7 +11,8 @@
 #define USES_MOST      1024
 #define DEMANDS_MOST   1024
 
-static void note_use(struct auth *auth, ProtobufCBinaryData field, int64_t used_ms)
+static void note_use(struct auth *auth, ProtobufCBinaryData field, int64_t used_ms,
+                     const Raeh__Origin *from)
 {
 	int64_t now_ms = clock_wall_ms();
 	struct uuid key, account;
@@ -20,8 +21,10 @@ static void note_use(struct auth *auth, ProtobufCBinaryData field, int64_t used_
 		return; /* a key that was never made */
 	if (used_ms > now_ms)
 		used_ms = now_ms;
-	if (!usage_note(auth->usage, &account, &key, used_ms) && usage_flush(auth->usage) == OK)
-		(void)usage_note(auth->usage, &account, &key, used_ms); /* now there is room */
+	if (!usage_note(auth->usage, &account, &key, used_ms, from) &&
+	    usage_flush(auth->usage) == OK)
+		(void)usage_note(auth->usage, &account, &key, used_ms,
+		                 from); /* now there is room */
 }
 
 static bool is_sound(const Auth__KeysUsed *used, struct refusal *ret_why)
@@ -30,7 +33,8 @@ static bool is_sound(const Auth__KeysUsed *used, struct refusal *ret_why)
 	bool is_named =
 	        used->has_slot && used->has_incarnation && wire_id(used->incarnation, &incarnation);
 
-	if (used->n_key != used->n_used_ms || used->n_key > KEYS_USED_MOST)
+	if (used->n_key != used->n_used_ms || used->n_key > KEYS_USED_MOST ||
+	    (used->n_origins != 0 && used->n_origins != used->n_key))
 		*ret_why = refusal(400, "keys_used: expected one time for each of at most %d keys",
 		                   KEYS_USED_MOST);
 	else if (used->n_uses > USES_MOST || used->n_demands > DEMANDS_MOST)
@@ -86,14 +90,15 @@ void keys_used_wanted(struct auth *auth, struct bus_call *call, const Auth__Keys
 		return;
 	}
 	for (size_t i = 0; i < used->n_key; i++)
-		note_use(auth, used->key[i], used->used_ms[i]);
+		note_use(auth, used->key[i], used->used_ms[i],
+		         used->n_origins > 0 ? used->origins[i] : NULL);
 	if (used->n_uses > 0 && hours_add(auth->store, used) != OK) {
 		why = REFUSAL_AWAY("what was used cannot be written down");
 		core_refuse(auth, call, &why);
 		return;
 	}
 	for (size_t i = 0; i < used->n_uses; i++)
-		note_use(auth, used->uses[i]->key, used->uses[i]->at_ms);
+		note_use(auth, used->uses[i]->key, used->uses[i]->at_ms, NULL);
 	if (used->n_demands > 0) {
 		answer_shares(auth, call, used);
 		return;

@@ -42,11 +42,15 @@ static void free_list(struct listing *list)
 
 void show_last_use(struct auth *auth, const struct uuid *account, Auth__Key *key)
 {
+	struct last_use last;
 	struct uuid id;
 
 	MUST(uuid_parse(key->id, &id));
-	key->last_used_at = usage_last(auth->usage, account, &id);
-	key->has_last_used_at = key->last_used_at != 0;
+	usage_last(auth->usage, account, &id, &last);
+	key->last_used_at = last.ms;
+	key->has_last_used_at = last.ms != 0;
+	key->last_used_address = last.address;
+	key->last_used_agent = last.agent;
 }
 
 static void answer_list(struct listing *list)

@@ -335,32 +335,65 @@ enum err rows_reads_taken(struct store *store, const Auth__AuditReads *reads, ui
 	return err == ERR_NOT_FOUND ? OK : err;
 }
 
-enum err rows_last_used(struct store *store, const struct uuid *account, const struct uuid *id,
-                        int64_t *ret_ms)
+void last_use_done(struct last_use *use)
+{
+	mem_free(use->address);
+	mem_free(use->agent);
+	*use = (struct last_use){ 0 };
+}
+
+/* 8 bytes of time, then a raeh.Origin, which may be empty. */
+static enum err read_last_use(struct bytes value, struct last_use *ret)
+{
+	AUTO(wire_free) ProtobufCMessage *message = NULL;
+	Raeh__Origin *origin;
+
+	if (value.len < 8)
+		return ERR_MALFORMED;
+	message = wire_unpack(&raeh__origin__descriptor, BYTES(value.data + 8, value.len - 8));
+	if (!message)
+		return ERR_MALFORMED;
+	origin = (Raeh__Origin *)message;
+	ret->ms = (int64_t)key_read_u64(value.data);
+	ret->address = TAKE(origin->address);
+	ret->agent = TAKE(origin->agent);
+	return OK;
+}
+
+enum err rows_last_use(struct store *store, const struct uuid *account, const struct uuid *id,
+                       struct last_use *ret)
 {
 	struct key key = rows_id_key('u', account, id);
 	struct buf value = { 0 };
 	enum err err = store_get(store, key_bytes(&key), &value);
 
-	if (err == OK && value.len != 8)
-		err = ERR_MALFORMED;
+	*ret = (struct last_use){ 0 };
 	if (err == OK)
-		*ret_ms = (int64_t)key_read_u64(value.data);
-	else if (err == ERR_NOT_FOUND) {
-		*ret_ms = 0;
+		err = read_last_use(BYTES(value.data, value.len), ret);
+	else if (err == ERR_NOT_FOUND)
 		err = OK;
-	}
 	buf_free(&value);
 	return err;
 }
 
-void rows_put_last_used(struct store_batch *batch, const struct uuid *account,
-                        const struct uuid *id, int64_t used_ms)
+void rows_put_last_use(struct store_batch *batch, const struct uuid *account, const struct uuid *id,
+                       const struct last_use *use)
 {
-	struct key key = rows_id_key('u', account, id), value = { 0 };
+	struct key key = rows_id_key('u', account, id), ms = { 0 };
+	Raeh__Origin origin = RAEH__ORIGIN__INIT;
+	struct buf value = { 0 }, packed = { 0 };
+	struct bytes bytes;
 
-	key_add_u64(&value, (uint64_t)used_ms);
-	batch_put(batch, key_bytes(&key), key_bytes(&value));
+	origin.address = use->address;
+	origin.agent = use->agent;
+	key_add_u64(&ms, (uint64_t)use->ms);
+	bytes = key_bytes(&ms);
+	buf_append(&value, bytes.data, bytes.len);
+	bytes = wire_pack(&packed, &origin.base);
+	buf_append(&value, bytes.data, bytes.len);
+	batch_put(batch, key_bytes(&key), BYTES(value.data, value.len));
+	buf_free(&packed);
+	buf_free(&value);
 }
 
 void rows_trim_notices(struct store_batch *batch, uint64_t through)

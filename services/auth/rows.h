@@ -36,11 +36,17 @@ CHECKED enum err rows_account_by_email(struct store *store, const char *email, s
 /* The number of the newest report of reads by that edge that is journaled; 0: none. */
 CHECKED enum err rows_reads_taken(struct store *store, const Auth__AuditReads *reads,
                                   uint64_t *ret);
-/* 0 = never used. */
-CHECKED enum err rows_last_used(struct store *store, const struct uuid *account,
-                                const struct uuid *id, int64_t *ret_ms);
-void rows_put_last_used(struct store_batch *batch, const struct uuid *account,
-                        const struct uuid *id, int64_t used_ms);
+/* When a key was used last, and from where. Owns its texts. */
+struct last_use {
+	int64_t ms;            /* wall time; 0: never */
+	char *address, *agent; /* NULL: not known */
+};
+void last_use_done(struct last_use *use);
+/* Never used is OK too. */
+CHECKED enum err rows_last_use(struct store *store, const struct uuid *account,
+                               const struct uuid *id, struct last_use *ret);
+void rows_put_last_use(struct store_batch *batch, const struct uuid *account, const struct uuid *id,
+                       const struct last_use *use);
 void rows_trim_notices(struct store_batch *batch, uint64_t through);
 
 /* Living keys of an account, newest first; before: only those older than it, NULL for all. */

@@ -1,12 +1,11 @@
 #include "services/auth/usage.h"
 
 #include "common/map.h"
-#include "services/auth/rows.h"
 
 struct used {
 	struct map_node by_key;
 	struct uuid account, key;
-	int64_t used_ms;
+	struct last_use last;
 };
 
 struct usage {
@@ -33,6 +32,7 @@ static void forget(void *self, struct map_node *node)
 	struct usage *usage = self;
 
 	map_remove(&usage->by_key, node);
+	last_use_done(&MAP_OWNER(node, struct used, by_key)->last);
 	mem_free(MAP_OWNER(node, struct used, by_key));
 }
 
@@ -45,8 +45,14 @@ void usage_free(struct usage *usage)
 	mem_free(usage);
 }
 
+static void put_text(char **field, const char *text)
+{
+	mem_free(*field);
+	*field = text ? xstrdup(text) : NULL;
+}
+
 bool usage_note(struct usage *usage, const struct uuid *account, const struct uuid *key,
-                int64_t used_ms)
+                int64_t used_ms, const Raeh__Origin *from)
 {
 	struct used *used = find(usage, key);
 
@@ -56,29 +62,39 @@ bool usage_note(struct usage *usage, const struct uuid *account, const struct uu
 		used = xcalloc(1, sizeof *used);
 		used->account = *account;
 		used->key = *key;
-		used->used_ms = usage_last(usage, account, key);
+		usage_last(usage, account, key, &used->last);
 		map_add(&usage->by_key, &used->by_key, &used->key);
 	}
-	if (used_ms > used->used_ms)
-		used->used_ms = used_ms;
+	if (used_ms < used->last.ms)
+		return true;
+	used->last.ms = used_ms;
+	if (from && (from->address || from->agent)) {
+		put_text(&used->last.address, from->address);
+		put_text(&used->last.agent, from->agent);
+	}
 	return true;
 }
 
-int64_t usage_last(struct usage *usage, const struct uuid *account, const struct uuid *key)
+void usage_last(struct usage *usage, const struct uuid *account, const struct uuid *key,
+                struct last_use *ret)
 {
 	const struct used *used = find(usage, key);
-	int64_t used_ms = 0;
 
-	if (used)
-		return used->used_ms;
-	return rows_last_used(usage->store, account, key, &used_ms) == OK ? used_ms : 0;
+	*ret = (struct last_use){ 0 };
+	if (used) {
+		ret->ms = used->last.ms;
+		put_text(&ret->address, used->last.address);
+		put_text(&ret->agent, used->last.agent);
+	} else if (rows_last_use(usage->store, account, key, ret) != OK) {
+		*ret = (struct last_use){ 0 };
+	}
 }
 
 static void put(void *batch, struct map_node *node)
 {
 	const struct used *used = MAP_OWNER(node, struct used, by_key);
 
-	rows_put_last_used(batch, &used->account, &used->key, used->used_ms);
+	rows_put_last_use(batch, &used->account, &used->key, &used->last);
 }
 
 enum err usage_flush(struct usage *usage)

@@ -9,6 +9,7 @@
 
 #include "common/store.h"
 #include "common/uuid.h"
+#include "services/auth/rows.h"
 
 #define USAGE_MOST 65536
 
@@ -18,11 +19,13 @@ struct usage;
 struct usage *usage_new(struct store *store);
 void usage_free(struct usage *usage);
 
-/* The later one stays. False: no room, flush first. */
+/* The later one stays. from: NULL, or empty: not known, what is known stays. False: no room, flush
+ * first. */
 bool usage_note(struct usage *usage, const struct uuid *account, const struct uuid *key,
-                int64_t used_ms);
-/* 0 = never, or the store cannot say. */
-int64_t usage_last(struct usage *usage, const struct uuid *account, const struct uuid *key);
+                int64_t used_ms, const Raeh__Origin *from);
+/* Never, too, when the store cannot say. last_use_done() it. */
+void usage_last(struct usage *usage, const struct uuid *account, const struct uuid *key,
+                struct last_use *ret);
 /* ERR_LIMIT, ERR_IO: kept for the next time. */
 CHECKED enum err usage_flush(struct usage *usage);
 

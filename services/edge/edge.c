@@ -231,24 +231,35 @@ static void on_used_reported(void *ctx, enum err err, struct bytes data)
 
 static void report_used(struct edge *edge)
 {
-	struct uuid keys[USED_MOST];
-	int64_t used_ms[USED_MOST];
+	struct grant_use *use = xcalloc(USED_MOST, sizeof *use);
+	size_t n = grants_used(edge->grants, use, USED_MOST);
 	ProtobufCBinaryData ids[USED_MOST];
+	int64_t used_ms[USED_MOST];
+	Raeh__Origin origins[USED_MOST], *origin[USED_MOST];
 	Auth__AuthRequest request = AUTH__AUTH_REQUEST__INIT;
 	Auth__KeysUsed used = AUTH__KEYS_USED__INIT;
 	struct buf buf = { 0 };
 
-	used.n_key = used.n_used_ms = grants_used(edge->grants, keys, used_ms, USED_MOST);
-	if (used.n_key == 0)
-		return;
-	for (size_t i = 0; i < used.n_key; i++)
-		ids[i] = wire_bytes_of(&keys[i]);
+	for (size_t i = 0; i < n; i++) {
+		ids[i] = wire_bytes_of(&use[i].key);
+		used_ms[i] = use[i].ms;
+		raeh__origin__init(&origins[i]);
+		if (use[i].origin)
+			origins[i] = origin_message(use[i].origin);
+		origin[i] = &origins[i];
+	}
+	used.n_key = used.n_used_ms = used.n_origins = n;
 	used.key = ids;
 	used.used_ms = used_ms;
+	used.origins = origin;
 	request.command_case = AUTH__AUTH_REQUEST__COMMAND_KEYS_USED;
 	request.keys_used = &used;
-	bus_request(edge->bus, "auth", wire_pack(&buf, &request.base), HOUSEKEEPING_MS,
-	            on_used_reported, edge);
+	if (n > 0)
+		bus_request(edge->bus, "auth", wire_pack(&buf, &request.base), HOUSEKEEPING_MS,
+		            on_used_reported, edge);
+	for (size_t i = 0; i < n; i++)
+		origin_free(use[i].origin);
+	mem_free(use);
 	buf_free(&buf);
 }
 

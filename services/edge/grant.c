@@ -36,7 +36,8 @@ struct grant {
 	struct keyed *keyed;
 	struct grant_counts counts;
 	struct timer retry;
-	int64_t used_ms; /* wall time of the last use not yet reported; 0 = none */
+	int64_t used_ms;          /* wall time of the last use not yet reported; 0 = none */
+	struct origin *used_from; /* of the last use; NULL: not known, or reported */
 };
 
 /* The grants of one key. */
@@ -123,6 +124,7 @@ static void drop(struct grant *grant)
 		wire_free(&grant->principal->base);
 	if (grant->token)
 		wire_free(&grant->token->base);
+	origin_free(grant->used_from);
 	grant->grants->count--;
 	sodium_memzero(grant->credential, sizeof grant->credential);
 	mem_free(grant);
@@ -502,6 +504,14 @@ static void make_room(struct grants *grants)
 		drop(grant_of(oldest));
 }
 
+static void note_origin(struct grant *grant, const struct origin *from)
+{
+	if (!from || origin_equal(grant->used_from, from))
+		return;
+	origin_free(grant->used_from);
+	grant->used_from = origin_copy(from);
+}
+
 void grant_enter(struct grants *grants, const char *credential, struct grant_user *user)
 {
 	uint8_t print[32];
@@ -519,6 +529,7 @@ void grant_enter(struct grants *grants, const char *credential, struct grant_use
 	user->answered = false;
 	list_append(&grant->waiting, &user->link);
 	count(grant, user);
+	note_origin(grant, user->from);
 	list_append(&grants->busy, &grant->link);
 	if (grant->state == GOOD && lease_held(grants->deps.lease)) {
 		grant->used_ms = clock_wall_ms();
@@ -714,8 +725,7 @@ void grants_forget(struct grants *grants)
 }
 
 struct usage {
-	struct uuid *keys;
-	int64_t *ms;
+	struct grant_use *use;
 	size_t n, most;
 };
 
@@ -726,14 +736,14 @@ static void report_use(void *ctx, struct map_node *node)
 
 	if (grant->used_ms == 0 || grant->state != GOOD || usage->n == usage->most)
 		return;
-	usage->keys[usage->n] = grant->key;
-	usage->ms[usage->n++] = grant->used_ms;
+	usage->use[usage->n++] =
+	        (struct grant_use){ grant->key, grant->used_ms, TAKE(grant->used_from) };
 	grant->used_ms = 0;
 }
 
-size_t grants_used(struct grants *grants, struct uuid *ret_keys, int64_t *ret_ms, size_t n)
+size_t grants_used(struct grants *grants, struct grant_use *ret, size_t n)
 {
-	struct usage usage = { ret_keys, ret_ms, 0, n };
+	struct usage usage = { ret, 0, n };
 
 	map_each(&grants->by_print, report_use, &usage);
 	return usage.n;

@@ -23,6 +23,7 @@
 #include "common/uuid.h"
 #include "services/edge/lease.h"
 #include "services/edge/net.h"
+#include "services/edge/origin.h"
 
 struct grants;
 struct grant;
@@ -35,6 +36,7 @@ struct grant_user {
 	struct list link;
 	struct grant *grant; /* NULL: not entered, or told that it is over */
 	enum net_endpoint kind;
+	const struct origin *from; /* for last_used_address; a copy is kept. NULL: not known */
 	/* Once after grant_enter: OK, ERR_DENIED (why is a sentence) or ERR_UNAVAILABLE. May be
 	 * called from inside grant_enter(). After anything but OK the user is out. */
 	void (*on_answer)(struct grant_user *user, enum err err, const char *why);
@@ -81,7 +83,13 @@ struct grant_counts grants_count(struct grants *grants, const struct uuid *key);
 /* The lease was registered: ask about every credential again. */
 void grants_forget(struct grants *grants);
 
-/* Keys used since the last call, for last_used_at: at most n. */
-size_t grants_used(struct grants *grants, struct uuid *ret_keys, int64_t *ret_ms, size_t n);
+/* One key used since the last call; origin is the receiver's: origin_free(); NULL: not known. */
+struct grant_use {
+	struct uuid key;
+	int64_t ms; /* wall time of the last use */
+	struct origin *origin;
+};
+/* At most n. */
+size_t grants_used(struct grants *grants, struct grant_use *ret, size_t n);
 
 #endif

@@ -605,21 +605,29 @@ Test(grant, wipes_the_credential_when_nobody_uses_it_any_more)
 
 Test(grant, tells_the_use_of_each_key_once)
 {
-	struct uuid keys[8], first = id_of(1);
-	int64_t used_ms[8];
+	const struct net_request request = { .peer = "192.0.2.7", .user_agent = "watch/1" };
+	AUTO(origin_free) struct origin *origin = origin_new(&request);
+	struct grant_use use[8];
+	struct uuid first = id_of(1);
 
 	give_lease(0);
 	enter(0, "raeh_one");
 	verdict(1, 0);
 	enter(2, "raeh_two");
 	verdict(2, 0);
-	cr_assert_eq(grants_used(grants, keys, used_ms, 8), 2);
-	cr_assert_eq(grants_used(grants, keys, used_ms, 8), 0);
+	cr_assert_eq(grants_used(grants, use, 8), 2);
+	cr_assert_eq(grants_used(grants, use, 8), 0);
 	pass(10);
 	enter(1, "raeh_one");
-	cr_assert_eq(grants_used(grants, keys, used_ms, 8), 1);
-	cr_assert(uuid_equal(&keys[0], &first));
-	cr_assert_eq(used_ms[0], clock_wall_ms());
+	cr_assert_eq(grants_used(grants, use, 8), 1);
+	cr_assert(uuid_equal(&use[0].key, &first));
+	cr_assert_eq(use[0].ms, clock_wall_ms());
+	cr_assert_null(use[0].origin);
+	user[3].base.from = origin;
+	enter(3, "raeh_one");
+	cr_assert_eq(grants_used(grants, use, 8), 1);
+	cr_assert(origin_equal(use[0].origin, origin) && use[0].origin != origin);
+	origin_free(use[0].origin);
 }
 
 /* ---- rights ---- */

@@ -36,6 +36,30 @@ struct origin *origin_new(const struct net_request *request)
 	return origin;
 }
 
+static char *copy(const char *text)
+{
+	return text ? xstrdup(text) : NULL;
+}
+
+struct origin *origin_copy(const struct origin *origin)
+{
+	struct origin *ret = xcalloc(1, sizeof *ret);
+
+	ret->address = copy(origin->address);
+	ret->agent = copy(origin->agent);
+	return ret;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool origin_equal(const struct origin *a, const struct origin *b)
+{
+	return a && b && same(a->address, b->address) && same(a->agent, b->agent);
+}
+
 void origin_free(struct origin *origin)
 {
 	if (!origin)

@@ -15,7 +15,11 @@
 struct origin;
 
 struct origin *origin_new(const struct net_request *request);
+struct origin *origin_copy(const struct origin *origin);
 void origin_free(struct origin *origin); /* NULL is allowed */
+AUTO_FREE(struct origin, origin_free)
+/* NULL equals no origin. */
+bool origin_equal(const struct origin *a, const struct origin *b);
 /* Borrows origin. */
 Raeh__Origin origin_message(const struct origin *origin);
 

@@ -353,6 +353,7 @@ static struct rest *rest_new(struct edge *edge, struct conn *conn,
 	rest->user.on_answer = on_answer;
 	rest->user.on_dead = on_dead;
 	rest->user.may_go_on = may_go_on;
+	rest->user.from = rest->origin;
 	conn_set_user(conn, rest);
 	list_append(&edge->requests, &rest->link);
 	return rest;

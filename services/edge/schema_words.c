@@ -75,6 +75,8 @@ static const struct schema_word words[] = {
 	  "\"minimum\":1,\"maximum\":1000000" },
 	{ "disabled", "A disabled key is refused as one that was never made.", NULL },
 	{ "expires_at", "From this time it is refused; null: never.", NULL },
+	{ "last_used_address", "From where it was used last; null: not known.", NULL },
+	{ "last_used_agent", "The User-Agent of its last use; null: not known.", NULL },
 	{ "last_used_at", "When it was used last, at most 10 s old; null: never.", NULL },
 	{ "key", "The API key itself: here alone, and never again.",
 	  "\"pattern\":\"^raeh_[0-9A-Za-z]{36}$\"" },

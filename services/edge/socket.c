@@ -124,6 +124,7 @@ void socket_open(struct socket *socket, const struct socket_ops *ops, struct edg
 	socket->user.on_dead = on_dead;
 	socket->user.may_go_on = may_go_on;
 	socket->origin = origin_new(request);
+	socket->user.from = socket->origin;
 	conn_set_user(conn, socket);
 	list_append(&edge->sockets, &socket->link);
 	if (edge->draining) {

@@ -2,7 +2,8 @@
  * devices - the commands about devices, and the erasing of their data. See core.h for router_fn.
  *
  *     DeleteDevice ─► Erasing ─► [ 50 sessions: each at its publisher, slice by slice
- *     EraseAccount               │              ─► SessionsErased ] … ─► Erased ─► reply
+ *     EraseAccount               │              ─► SessionsErased ] … ─► records of the journal
+ *                                                   redacted ─► Erased ─► reply
  *
  * The intent is journaled: a restarted router goes on where the rows say that it stands, and
  * while it stands no session of the device opens (1013). The edge of an open session is told to

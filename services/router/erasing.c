@@ -1,4 +1,5 @@
 /* The erasing of devices and accounts: devices.h tells the story. */
+#include "common/audit.h"
 #include "common/clock.h"
 #include "common/list.h"
 #include "common/log.h"
@@ -38,7 +39,9 @@ struct erasing {
 		bool is_open;
 	} chunk[CHUNK];
 	size_t n, at;
-	bool is_asking; /* a publisher, or the journal */
+	bool is_asking;     /* a publisher, or the journal */
+	uint64_t looked_at; /* the newest record of the journal that was */
+	bool is_redacted;   /* those that name the device, or the account */
 	struct timer timer;
 };
 
@@ -270,7 +273,42 @@ static bool take_session(void *ctx, const Events__SessionRow *row)
 	return erasing->n < CHUNK;
 }
 
-/* The next sessions, or the end. */
+/* ---- the journal's records, some a turn ---- */
+
+static bool names_device(void *ctx, struct bytes bytes)
+{
+	const struct erasing *erasing = ctx;
+	AUTO(wire_free)
+	ProtobufCMessage *message = wire_unpack(&events__router_event__descriptor, bytes);
+	const Events__RouterEvent *event = (const Events__RouterEvent *)message;
+	const char *device_id = NULL;
+
+	if (event && event->event_case == EVENTS__ROUTER_EVENT__EVENT_SESSION_OPENED)
+		device_id = event->session_opened->session->device_id;
+	return device_id && strcmp(device_id, erasing->device_id) == 0;
+}
+
+static void redact(struct erasing *erasing)
+{
+	struct router *router = erasing->router;
+	AUTO(batch_free) struct store_batch *batch = batch_new();
+	uint64_t looked_at = erasing->looked_at;
+	enum err err =
+	        audit_redact(router->deps.store, router->journal, &erasing->account, &looked_at,
+	                     batch, erasing->device_id ? names_device : NULL, erasing);
+
+	erasing->is_redacted = err == ERR_NOT_FOUND;
+	if (err == OK)
+		err = store_write(router->deps.store, batch);
+	if (err != OK && err != ERR_NOT_FOUND) {
+		again(erasing);
+		return;
+	}
+	erasing->looked_at = looked_at;
+	timer_set(router->deps.loop, &erasing->timer, 0, on_time, erasing);
+}
+
+/* The next sessions, then the journal, then the end. */
 static void next(struct erasing *erasing)
 {
 	const struct view_sessions which = { .account = &erasing->account,
@@ -285,8 +323,11 @@ static void next(struct erasing *erasing)
 	if (view_each_session(erasing->router->deps.store, &which, take_session, erasing,
 	                      &unused) != OK)
 		again(erasing);
+	else if (erasing->n == 0 && !erasing->is_redacted)
+		redact(erasing);
 	else
 		ask(erasing);
+	erasing->is_redacted = erasing->is_redacted && erasing->n == 0; /* one came in between */
 }
 
 /* ---- the beginning ---- */

@@ -1,11 +1,13 @@
 // Devices: the types that are registered, and the physical units that have connected.
 import { useState } from "preact/hooks";
 import { api } from "../lib/api";
+import { useClock } from "../lib/clock";
 import { modalityName, plural } from "../lib/format";
 import { go, Link, params, setParams } from "../lib/router";
 import type { Device, DeviceModel } from "../lib/types";
 import { useAction, useGet, usePages, useTitle } from "../lib/use";
 import { Absent, Badge, Button, Card, Dialog, Empty, Fault, Id, Input, NotFound, PageHead, Pager, Rows, Tabs, Time, toast } from "../ui/basic";
+import { Icon } from "../ui/icon";
 import { RegisterDialog } from "../ui/model-form";
 import { SessionsTable } from "./sessions";
 
@@ -107,6 +109,7 @@ function Units() {
               <th>Device</th>
               <th>Type</th>
               <th>Last seen</th>
+              <th title="How the device's clock ran in its last session, against the server's">Clock</th>
               <th class="wide-only">Last session</th>
             </tr>
           </thead>
@@ -121,6 +124,9 @@ function Units() {
                 </td>
                 <td>{unit.device_model_id ? <Link href={`/devices/types/${unit.device_model_id}`}>{typeOf(unit.device_model_id)}</Link> : "–"}</td>
                 <td>{isOnline(unit) ? <Badge tone="good">online</Badge> : <Time at={unit.last_seen_at} />}</td>
+                <td class="clock">
+                  <ClockHealth of={unit} />
+                </td>
                 <td class="wide-only">{unit.last_session_id ? <Link href={`/sessions/${unit.last_session_id}`}>Open</Link> : <span class="muted">none</span>}</td>
               </tr>
             ))}
@@ -129,6 +135,20 @@ function Units() {
       </div>
       <Pager of={units} />
     </Card>
+  );
+}
+
+function ClockHealth({ of }: { of: Device }) {
+  const verdict = useClock(of.last_session_id, isOnline(of));
+  if (verdict === undefined) return <span class="bone inline" aria-hidden="true" />;
+  if (verdict === null) return <span class="muted" title="Not known (yet): it takes a minute of live samples.">–</span>;
+  return (
+    <span title={verdict.more}>
+      <Badge tone={verdict.good ? "good" : "warn"}>
+        <Icon name={verdict.good ? "check" : "alert"} size={12} />
+        {verdict.text}
+      </Badge>
+    </span>
   );
 }
 

@@ -1,4 +1,5 @@
 // What is missing of a session, and how its clocks ran.
+import type { SlotClock } from "../lib/clock";
 import { clockTime, count, duration, exact, modalityName } from "../lib/format";
 import type { Session } from "../lib/types";
 import { useGet } from "../lib/use";
@@ -72,17 +73,6 @@ export function Gaps({ session }: { session: Session }) {
       )}
     </Card>
   );
-}
-
-interface SlotClock {
-  slot_id: number;
-  modality: string;
-  declared_hz: number;
-  measured_hz: number | null;
-  offset_ms: number | null;
-  drift_ppm: number | null;
-  skew_ms: number | null;
-  steps_back: number;
 }
 
 const figure = (value: number | null | undefined, digits: number, unit: string) =>

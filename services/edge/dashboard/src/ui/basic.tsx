@@ -195,7 +195,8 @@ const advice: Record<number, string> = {
 };
 
 export function Fault({ error, retry }: { error: ApiError; retry?: () => void }) {
-  const wait = error.status === 429 && error.retryAfterS ? `Try again in ${Math.ceil(error.retryAfterS)} s.` : advice[error.status];
+  const told = error.status === 403 && error.detail; // by the server, what is not allowed and why
+  const wait = error.status === 429 && error.retryAfterS ? `Try again in ${Math.ceil(error.retryAfterS)} s.` : !told && advice[error.status];
   return (
     <div class="fault" role="alert">
       <Icon name="alert" />

@@ -68,7 +68,7 @@ def test_a_rotated_key_has_a_successor_that_can_be_disabled(scenarios):
     passed(scenarios, "rotatedAndDisabled")
 
 
-def test_what_is_kept_of_a_device_can_be_deleted(scenarios):
+def test_devices_tell_of_their_clocks_and_what_is_kept_of_one_can_be_deleted(scenarios):
     passed(scenarios, "deviceDeleted")
 
 
@@ -90,6 +90,10 @@ def test_one_logs_out_and_in_again(scenarios):
 
 def test_an_invitation_lets_one_person_in(scenarios):
     passed(scenarios, "invitation")
+
+
+def test_a_new_password_ends_every_other_login_and_keeps_this_one(scenarios):
+    passed(scenarios, "passwordChanged")
 
 
 def test_an_owner_can_delete_the_account(scenarios):

@@ -6,7 +6,7 @@ import * as others from "./scenarios.mjs";
 const order = [
   "newcomer", "keyShownOnce", "snippets", "live", "look", "pastedKey", "deleteCloses", "rotatedAndDisabled",
   "deviceDeleted", "foreignSite", "policyHolds", "otherAccount", "logsOutAndIn", "invitation",
-  "accountDeleted", "manyTiles", "watchStops", "lightAndAlone", "noReplyHoldsTheKey", "nothingComplained",
+  "passwordChanged", "accountDeleted", "manyTiles", "watchStops", "lightAndAlone", "noReplyHoldsTheKey", "nothingComplained",
 ];
 const scenarios = { ...others, look };
 const needed = ["newcomer", "snippets", "live"];

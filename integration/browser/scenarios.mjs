@@ -165,9 +165,70 @@ export async function rotatedAndDisabled(browser, world) {
   assert.equal((await fetch(`${browser.base}/v1/sessions`, bearer)).status, 401);
 }
 
+const verdicts = [
+  ["good", {}],
+  ["drifts 120 ppm", { drift_ppm: -120.4 }],
+  ["steps back", { drift_ppm: 500, steps_back: 2 }],
+  ["off by 2 h", { offset_ms: 7_200_000 }],
+  ["–", { drift_ppm: null }],
+  ["–", null], // there is no such session
+  ["good", { drift_ppm: 99 }],
+  ["good", { skew_ms: null }],
+];
+
+// Each physical device with a word on its clock, from answers that are made up here: they are asked
+// for four at a time, no more once the page is left, and once.
+async function clocksOfDevices(page, world) {
+  const real = (await ask(page, "GET", `/v1/sessions/${world.session}/clock`)).json.slots[0];
+  for (const name of ["offset_ms", "drift_ppm", "steps_back"]) assert.ok(name in real, `no ${name}`);
+  const id = (i) => `01900000-0000-7000-8000-${String(i).padStart(12, "0")}`;
+  const at = new Date().toISOString();
+  const units = verdicts.map((_, i) => ({ device_id: `clock-${i}`, device_model_id: world.model.id, online: false, last_seen_at: at, last_session_id: id(i), created_at: at }));
+  const clocks = /\/v1\/sessions\/([^/]+)\/clock$/;
+  const held = [];
+  let left = 0;
+  const fails = (request) => (left += clocks.test(request.url()));
+  const answer = (route) => {
+    const change = verdicts[Number(route.request().url().match(clocks)[1].slice(-12))][1];
+    const slot = { ...real, offset_ms: 20, drift_ppm: 3, steps_back: 0, ...change };
+    return route.fulfill(change ? { json: { slots: [slot] } } : { status: 404, json: { title: "Not found" } });
+  };
+  let open = false;
+  const devices = /\/v1\/devices\?/;
+  await page.route(devices, (route) => route.fulfill({ json: units }));
+  await page.route(clocks, (route) => (open ? answer(route) : held.push(route)));
+  page.on("requestfailed", fails);
+
+  const show = () => page.getByRole("tab", { name: "Physical devices" }).click();
+  await page.goto("/devices");
+  await show();
+  await until("four are asked", () => held.length >= 4);
+  await ask(page, "GET", "/v1/me");
+  assert.equal(held.length, 4);
+  await page.getByRole("tab", { name: "Device types" }).click();
+  await until("the four are given up", () => left === 4);
+  assert.equal(held.length, 4, "the others were asked for a page that was left");
+  open = true;
+  const asked = [];
+  const notes = (request) => clocks.test(request.url()) && asked.push(request.url());
+  page.on("request", notes);
+  for (let visit = 0; visit < 2; visit++) {
+    await show();
+    for (const [i, [text]] of verdicts.entries())
+      await page.locator("tr", { hasText: `clock-${i}` }).locator(".clock").getByText(text, { exact: true }).waitFor();
+    await page.getByRole("tab", { name: "Device types" }).click();
+  }
+  assert.equal(asked.length, verdicts.length, "a closed session's clock was asked for again");
+  page.off("requestfailed", fails);
+  page.off("request", notes);
+  await page.unroute(devices);
+  await page.unroute(clocks);
+}
+
 // What is kept of a device goes when its name is typed, and says how much it was.
 export async function deviceDeleted(browser, world) {
   const { page } = world;
+  await clocksOfDevices(page, world);
   await page.goto("/devices");
   await page.getByRole("tab", { name: "Physical devices" }).click();
   await page.getByRole("link", { name: "watch-c" }).click();
@@ -322,6 +383,39 @@ export async function invitation(browser, world) {
   await join();
   await guest.getByRole("alert").waitFor();
   await guest.context().close();
+}
+
+// A new password needs the old one, ends every other login, and keeps this one.
+export async function passwordChanged(browser) {
+  const page = await browser.window();
+  const email = await browser.signUp(page);
+  const other = await browser.window();
+  await browser.logIn(other, email);
+  await page.goto("/settings");
+  const next = "another one entirely";
+  const change = async (current) => {
+    await page.getByLabel("Current password").fill(current);
+    await page.getByLabel("New password").fill(next);
+    await page.getByRole("button", { name: "Change password" }).click();
+  };
+  await change("not the password");
+  await page.getByRole("alert").getByText("the password is wrong").waitFor();
+  assert.equal((await ask(other, "GET", "/v1/me")).status, 200);
+  const { csrf } = (await ask(page, "GET", "/v1/me")).json;
+
+  await change(PASSWORD);
+  await page.getByText("The password is changed; every other login is ended").waitFor();
+  assert.equal(await page.getByRole("alert").count(), 0);
+  assert.equal(await page.getByLabel("New password").inputValue(), "");
+  assert.notEqual((await ask(page, "GET", "/v1/me")).json.csrf, csrf);
+  await page.getByRole("button", { name: "Make a link" }).click();
+  await page.getByLabel("invitation", { exact: true }).waitFor();
+
+  await other.goto("/keys");
+  await other.getByRole("heading", { name: "Log in" }).waitFor();
+  await browser.logIn(other, email, next);
+  await other.context().close();
+  await page.context().close();
 }
 
 // An owner who types the e-mail and the password ends the account, and cannot log in again.

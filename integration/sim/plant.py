@@ -28,7 +28,7 @@ FAULTS = [
     ("verdicts-survive-a-registration", "services/edge/edge.c",
      "\tgrants_forget(edge->grants);\n", "", 4000, "P[12]"),
     ("a-lost-batch-is-not-sent-again", "services/edge/uplink.c",
-     "\t\tif (stream)\n\t\t\tgo_back(stream, stream->acked);\n", "", 2000, "P[37]"),
+     "\t\t\tgo_back(stream, stream->acked);\n", "\t\t\tcontinue;\n", 2000, "P[37]"),
     ("the-feed-skips-holes", "services/edge/feed.c",
      "\t\tif (numbered->number > source->next)\n\t\t\tbreak; /* a hole: fetched from here on */\n"
      "\t\tsource->next++;\n",

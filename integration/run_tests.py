@@ -47,9 +47,9 @@ def count(lines, status):
             tested, passed = map(int, match.groups())
             counts += Counter(passed=passed, failed=tested - passed)
     if lines and re.search(r" in [\d.:]+s", lines[-1] if status == 0 else "".join(lines[-3:])):
-        for line in lines[-3:]:
-            for n, outcome in PYTEST.findall(line):
-                counts["failed" if outcome.startswith("error") else outcome] += int(n)
+        said = [found for line in lines[-3:] if (found := PYTEST.findall(line))]
+        for n, outcome in said[-1] if said else ():  # the last sum: of what was run again too
+            counts["failed" if outcome.startswith("error") else outcome] += int(n)
     if not counts:
         counts["failed" if status else "passed"] = 1
     elif status and not counts["failed"]:

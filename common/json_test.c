@@ -389,7 +389,8 @@ Test(json, a_key_stands_there_only_when_it_was_just_made)
 	            "null,"
 	            "\"disabled\":false,\"minted_by\":null,\"expires_at\":null,"
 	            "\"created_at\":\"1970-01-01T00:00:00.000Z\",\"last_used_at\":null,"
-	            "\"rotated_to\":null,\"rotates_out_at\":null}");
+	            "\"rotated_to\":null,\"rotates_out_at\":null,\"last_used_address\":null,"
+	            "\"last_used_agent\":null}");
 	key.key = (char *)"raeh_secret";
 	key.metadata = (char *)"{\"a\":1";
 	text = json_of_message(&key.base);

@@ -19,11 +19,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	MUST(apikey_fault_text(fault) != NULL);
 	if (len == 0) { /* once: what is made is accepted */
-		char made[APIKEY_TEXT];
+		char made[APIKEY_TEXT], secret[SECRET_TEXT];
 
 		apikey_make(made);
 		MUST(apikey_check(made, APIKEY_LEN) == APIKEY_GOOD);
+		apikey_make_secret(SECRET_LOGIN, secret);
+		MUST(apikey_is_secret(SECRET_LOGIN, secret, strlen(secret)));
 	}
+	if (apikey_is_secret(SECRET_LOGIN, text, len))
+		MUST(memcmp(text, "raehs_", 6) == 0 && !apikey_is_token_form(text, len));
 	if (fault == APIKEY_GOOD) {
 		char other[APIKEY_LEN];
 

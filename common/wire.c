@@ -56,6 +56,16 @@ bool utf8_valid(const void *data, size_t len)
 	return true;
 }
 
+bool text_has_control(const char *text)
+{
+	const uint8_t *p = (const uint8_t *)text;
+
+	for (; *p; p++)
+		if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
+			return true;
+	return false;
+}
+
 static bool strings_valid(const ProtobufCMessage *message);
 
 static bool field_valid(const ProtobufCFieldDescriptor *field, const void *member)

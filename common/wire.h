@@ -36,5 +36,7 @@ ProtobufCBinaryData wire_bytes(struct bytes data);
 
 /* Whole and well formed, no surrogates, no overlong forms. */
 bool utf8_valid(const void *data, size_t len);
+/* C0, DEL or C1. */
+bool text_has_control(const char *text);
 
 #endif

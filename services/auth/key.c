@@ -2,6 +2,7 @@
 
 #include "common/apikey.h"
 #include "common/clock.h"
+#include "common/wire.h"
 
 #include <sodium.h>
 #include <string.h>
@@ -28,16 +29,6 @@ size_t text_chars(const char *text)
 	for (; *text; text++)
 		n += ((uint8_t)*text & 0xc0) != 0x80;
 	return n;
-}
-
-bool text_has_control(const char *text)
-{
-	const uint8_t *p = (const uint8_t *)text;
-
-	for (; *p; p++)
-		if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
-			return true;
-	return false;
 }
 
 bool text_has_key(const char *text)

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/token.h"
+#include "common/wire.h"
 #include "services/auth/key.h"
 
 #include <sodium.h>

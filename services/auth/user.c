@@ -1,6 +1,7 @@
 #include "services/auth/user.h"
 
 #include "common/clock.h"
+#include "common/wire.h"
 #include "services/auth/key.h"
 #include "services/auth/users.h"
 

@@ -310,14 +310,6 @@ static void ask_router(struct ingest *ingest, const Raeh__Principal *principal)
 	buf_free(&buf);
 }
 
-static bool has_control(const char *text)
-{
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-		if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
-			return true;
-	return false;
-}
-
 static const char *device_fault(const struct ingest *ingest)
 {
 	if (ingest->device_err == ERR_NOT_FOUND)
@@ -325,7 +317,7 @@ static const char *device_fault(const struct ingest *ingest)
 	if (ingest->device_err == ERR_LIMIT)
 		return "device_id: expected at most 128 bytes";
 	if (ingest->device_err != OK || !utf8_valid(ingest->device_id, strlen(ingest->device_id)) ||
-	    has_control(ingest->device_id))
+	    text_has_control(ingest->device_id))
 		return "device_id: expected UTF-8 without control characters";
 	return ingest->device_id[0] ? NULL : "device_id: required, 1 to 128 bytes of UTF-8";
 }

@@ -220,6 +220,22 @@ async def test_a_revoke_ends_the_event_stream_and_counts_it(stack):
         assert app.answer.status_code == 401
 
 
+async def test_an_event_stream_ends_when_its_key_may_subscribe_no_more(stack):
+    key, _ = await fresh(stack)
+    boss = stack.key(key.account, scopes="keys,ingest,subscribe,read,write")
+    held = stack.key(key.account)
+    async with Events(stack, held) as app, Events(stack, key) as other:
+        await app.next()
+        await other.next()
+        with rest(stack, boss) as http:
+            changed = http.patch(f"/v1/keys/{held.id}", json={"scopes": ["ingest", "read"]})
+        assert changed.status_code == 200, changed.text
+        with pytest.raises((httpx.HTTPError, StopAsyncIteration)):
+            await app.next()
+    async with Events(stack, held) as app:
+        assert app.answer.status_code == 403
+
+
 # ---- refusals of what is no request ----
 
 UPGRADE = ("GET {} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

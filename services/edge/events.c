@@ -135,6 +135,7 @@ static void free_events(struct socket *socket)
 
 static const struct socket_ops events_ops = {
 	.admitted = subscription_admitted,
+	.may_go_on = subscription_may_go_on,
 	.message = subscription_message,
 	.ended = ended,
 	.free = free_events,
@@ -189,10 +190,12 @@ bool events_request(struct edge *edge, struct conn *conn, const struct net_reque
 {
 	char why[124];
 
-	if (strcmp(request->path, PATH) != 0 || strcmp(request->method, "GET") != 0 ||
+	if (strcmp(request->path, PATH) != 0 || strcmp(request->method, "OPTIONS") == 0 ||
 	    request->listener != 0)
 		return false;
-	if (has_two_credentials(request, why))
+	if (strcmp(request->method, "GET") != 0)
+		problem_respond(conn, 405, "expected GET", "Allow: GET, OPTIONS\r\n");
+	else if (has_two_credentials(request, why))
 		problem_respond(conn, 400, why, "");
 	else if (accepts_events(request->accept))
 		open_events(edge, conn, request);

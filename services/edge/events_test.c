@@ -93,6 +93,13 @@ Test(events, say_400_to_a_filter_or_an_id_that_cannot_be)
 	conn = client_asks((struct net_request){
 	        .method = "GET", .path = "/stream/subscribe", .query = QUERY, .accept = "*/*" });
 	cr_assert_eq(conn->status, 406);
+	conn = client_asks((struct net_request){
+	        .method = "HEAD", .path = "/stream/subscribe", .query = QUERY });
+	cr_assert_eq(conn->status, 405);
+	cr_assert(strstr((char *)conn->headers.data, "Allow: GET"));
+	conn = client_asks((struct net_request){
+	        .method = "OPTIONS", .path = "/stream/subscribe", .query = "" });
+	cr_assert_eq(conn->status, 204, "a browser asks first");
 }
 
 Test(events, go_on_behind_the_last_event_id_whatever_the_query_says)
@@ -137,6 +144,35 @@ Test(events, end_with_their_key_and_move_nothing_from_its_notice_on)
 	turn();
 	cr_assert(conn->now, "cut at once");
 	cr_assert_eq(fake.edge->closed_by[5].counts.subscribe, 1, "and counted in the receipt");
+}
+
+Test(events, end_when_their_key_loses_the_right)
+{
+	struct conn *conn = subscribed((struct fake_key){ 0 });
+	Raeh__Principal rights = RAEH__PRINCIPAL__INIT;
+	struct uuid account = id_of(900), key = id_of(1);
+	struct notice_of space;
+	Auth__Notice *notice = notice_fill(&space, 5, 1);
+
+	rights.account = wire_bytes_of(&account);
+	rights.key = wire_bytes_of(&key);
+	rights.notice = 5;
+	rights.scopes = SCOPE_INGEST | SCOPE_SUBSCRIBE;
+	notice->rights = &rights;
+	lease_take_notices(fake.edge->lease, &notice, 1);
+	turn();
+	cr_assert_not(conn->now, "another right is gone: it goes on");
+	publish(1);
+	cr_assert(has_body(conn, "id: " ID));
+	notice = notice_fill(&space, 6, 1);
+	rights.notice = 6;
+	rights.scopes = SCOPE_INGEST;
+	notice->rights = &rights;
+	lease_take_notices(fake.edge->lease, &notice, 1);
+	cr_assert_not(may_move(conn));
+	turn();
+	cr_assert(conn->now, "cut at once");
+	cr_assert_eq(fake.edge->closed_by[6].counts.subscribe, 1);
 }
 
 Test(events, say_why_when_the_server_goes)

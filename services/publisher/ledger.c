@@ -143,28 +143,33 @@ static bool fill_one(struct ledger *ledger, struct gap *gap, int64_t from, int64
 	return false;
 }
 
-static void fill(struct ledger *ledger, unsigned slot, int64_t from, int64_t to, int64_t slack)
+/* True: it lies in a gap, or reaches into one. */
+static bool fill(struct ledger *ledger, unsigned slot, int64_t from, int64_t to, int64_t slack)
 {
+	bool fills = false;
+
 	for (size_t i = ledger->n; i-- > 0;) {
 		const struct gap *gap = &ledger->gap[i];
 
 		if (gap->slot != slot || gap->cause != GAP_NEVER_SENT || to <= gap->from_ms ||
 		    from >= gap->to_ms)
 			continue;
+		fills = true;
 		if (fill_one(ledger, &ledger->gap[i], from, to, slack))
 			remove_gap(ledger, i);
 		if (i > ledger->n)
 			i = ledger->n;
 	}
+	return fills;
 }
 
-/* Behind what was sent: it fills, or it is the device's clock that was set back. */
+/* Behind what was sent, where nothing was missing: over again, or the device's clock was set
+ * back. */
 static void note_behind(struct ledger *ledger, unsigned slot, int64_t from, int64_t to,
                         int64_t slack)
 {
 	int64_t *behind = &ledger->behind_ms[slot];
 
-	fill(ledger, slot, from, to, slack);
 	if (from > ledger->end_ms[slot] - LEDGER_BACK) {
 		*behind = 0;
 	} else if (*behind != 0 && from >= *behind - slack && from <= *behind + slack) {
@@ -184,10 +189,12 @@ void ledger_note(struct ledger *ledger, unsigned slot, double rate_hz, int64_t t
 	int64_t length = llround(samples * 1000.0 / rate_hz);
 	int64_t slack = llround(1500.0 / rate_hz) + length / 50 + 1;
 	int64_t from = t0_ms, to, *end = &ledger->end_ms[slot];
+	bool fills;
 
 	if (from < -TIME_MOST || from > TIME_MOST)
 		return;
 	to = from + length;
+	fills = fill(ledger, slot, from, to, slack);
 	if (!ledger->began[slot]) {
 		ledger->began[slot] = true;
 		ledger->first_ms[slot] = from;
@@ -196,7 +203,7 @@ void ledger_note(struct ledger *ledger, unsigned slot, double rate_hz, int64_t t
 		add_missing(ledger, slot, *end, from);
 		*end = to;
 		ledger->behind_ms[slot] = 0;
-	} else if (from >= *end - slack) {
+	} else if (from >= *end - slack || fills) {
 		*end = to > *end ? to : *end;
 		ledger->behind_ms[slot] = 0;
 	} else {

@@ -17,7 +17,7 @@
 #include "services/publisher/analysis.h"
 
 #define LEDGER_GAPS 256
-#define LEDGER_BACK 2000 /* ms behind: two frames in a row begin a new time segment */
+#define LEDGER_BACK 2000 /* ms behind, and no gap filled: two such frames begin a new segment */
 
 enum gap_cause { GAP_NEVER_SENT, GAP_LATE, GAP_CAUSES };
 const char *gap_cause_name(enum gap_cause cause);

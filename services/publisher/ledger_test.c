@@ -84,6 +84,41 @@ Test(ledger, forgets_a_gap_that_is_filled_from_its_ends_and_from_its_middle)
 	cr_assert_eq(ledger.n, 0);
 }
 
+/* A device that sends what is new first, then what it had stored meanwhile. */
+Test(ledger, forgets_a_gap_that_a_backlog_fills_in_a_row)
+{
+	for (int n = 0; n < 50; n++)
+		frame(0, n);
+	for (int n = 150; n < 155; n++)
+		frame(0, n);
+	for (int n = 100; n < 150; n++) /* in two pieces, the newer one first */
+		frame(0, n);
+	cr_assert_eq(ledger.n, 1);
+	assert_gap(0, GAP_NEVER_SENT, 50, 100);
+	for (int n = 50; n < 100; n++)
+		frame(0, n);
+	cr_assert_eq(ledger.n, 0);
+	for (int n = 155; n < 160; n++)
+		frame(0, n);
+	cr_assert_eq(ledger.n, 0);
+	frame(0, 165);
+	assert_gap(0, GAP_NEVER_SENT, 160, 165);
+}
+
+/* Ahead by mistake, then set right. */
+Test(ledger, goes_on_where_a_clock_came_back_to)
+{
+	for (int n = 0; n < 50; n++)
+		frame(0, n);
+	for (int n = 18050; n < 18060; n++)
+		frame(0, n);
+	for (int n = 60; n < 100; n++)
+		frame(0, n);
+	cr_assert_eq(ledger.n, 2);
+	assert_gap(0, GAP_NEVER_SENT, 50, 60);
+	assert_gap(1, GAP_NEVER_SENT, 100, 18050);
+}
+
 Test(ledger, says_late_of_what_came_behind_its_windows)
 {
 	frame(0, 0);

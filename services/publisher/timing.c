@@ -64,23 +64,29 @@ void timing_note(struct timing *timing, double rate_hz, int64_t t0_ms, uint32_t 
                  int64_t arrived_ms)
 {
 	double length = samples * 1000.0 / rate_hz, slack = 1500 / rate_hz + length / 20 + 1;
-	double held = (double)(timing->end_ms - timing->t0_ms);
+	double held_ms = timing->held * 1000 / rate_hz;
 	int64_t end_ms;
+	bool goes_on;
 
 	if (t0_ms < -TIME_MOST || t0_ms > TIME_MOST)
 		return;
 	end_ms = t0_ms + llround(length);
+	goes_on = timing->began && fabs((double)(t0_ms - timing->t0_ms) - held_ms) <= slack;
 	if (timing->began && t0_ms < timing->t0_ms - BACK_MS) {
 		if (!has_stepped(timing, t0_ms, end_ms, slack))
 			return;
+	} else if (goes_on && t0_ms == timing->t0_ms && held_ms < 1) {
+		samples += (uint32_t)timing->held; /* short frames: several in a millisecond */
+		end_ms = t0_ms + llround(samples * 1000.0 / rate_hz);
 	} else if (timing->began && t0_ms <= timing->t0_ms) {
 		return; /* out of order: of no use here */
-	} else if (timing->began && fabs((double)(t0_ms - timing->end_ms)) <= slack) {
-		timing->samples += held * rate_hz / 1000;
+	} else if (goes_on) {
+		timing->samples += timing->held;
 		timing->span_ms += (double)(t0_ms - timing->t0_ms);
 		timing->behind_ms = 0;
 	}
 	timing->began = true;
+	timing->held = samples;
 	timing->t0_ms = t0_ms;
 	timing->end_ms = end_ms;
 	if (arrived_ms != 0)

@@ -20,6 +20,7 @@
 struct timing {
 	bool began, has_offset, in_bucket;
 	int64_t t0_ms, end_ms; /* of the newest frame */
+	double held;           /* samples from t0_ms on, not yet among those counted */
 	int64_t behind_ms;     /* end of the last frame behind; 0: none */
 	double samples, span_ms;
 	uint32_t steps_back;

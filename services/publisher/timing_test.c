@@ -1,5 +1,7 @@
 #include "services/publisher/timing.h"
 
+#include "common/mem.h"
+
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -31,6 +33,39 @@ Test(timing, measures_what_rate_a_crystal_has_in_truth)
 
 		cr_assert(timing_rate(&timing, &hz));
 		cr_assert_float_eq(hz, truth, 0.02, "%g for %g", hz, truth);
+	}
+}
+
+/* t0 is a whole millisecond, a frame seldom is. */
+Test(timing, measures_the_rate_of_frames_that_are_no_whole_milliseconds)
+{
+	static const struct {
+		double hz;
+		unsigned samples;
+	} streams[] = {
+		{64,      1 },
+                { 30,     1 },
+                { 256,    1 },
+                { 52,     5 },
+                { 1000.5, 10},
+		{ 10000,  15},
+                { 10000,  7 },
+                { 10000,  1 },
+                { 0.1,    1 },
+                { 0.1,    3 }
+	};
+	double hz;
+
+	for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
+		struct timing timing = { 0 };
+		double length = streams[i].samples * 1000 / streams[i].hz;
+
+		for (int n = 0; n < 5000; n++)
+			timing_note(&timing, streams[i].hz, T0 + llround(n * length),
+			            streams[i].samples, 0);
+		cr_assert(timing_rate(&timing, &hz));
+		cr_assert_float_eq(hz, streams[i].hz, streams[i].hz / 500, "%g for %g", hz,
+		                   streams[i].hz);
 	}
 }
 

@@ -1,24 +1,19 @@
-"""docs/guides: every snippet runs as it is written; the proxies' logs hold no key."""
+"""docs/guides: every snippet runs as it is written (those of proxy.md: test_99_proxies.py)."""
 import asyncio
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
 import threading
-import time
 
 import pytest
 
-from client import frame, frames, ingest, insights, receive, rest, stream, subscribe
-from stack import BIN, ROOT, free_port, until
+from client import frame, rest, stream
+from stack import BIN, ROOT, until
 
 GUIDES = ROOT / "docs/guides"
-SBIN = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/usr/local/sbin"])
-STACK = {"args": ["--behind-proxy"]}
 
 
 def snippets(guide, language):
@@ -110,67 +105,6 @@ def test_a_copy_of_the_data_is_as_good(stack, key, folder):
 def test_from_the_hosted_product(stack, key, folder):
     said = run(stack, snippets("from-the-hosted-product.md", "sh")[0], folder, RAEH_KEY=key.key)
     assert isinstance(json.loads(said), list)
-
-
-def program(name):
-    found = shutil.which(name, path=SBIN)
-    if not found:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
-@pytest.fixture(params=["nginx", "haproxy"])
-def proxy(request, stack, tmp_path):
-    """The proxy of the guide before the stack: (port, what it has logged)."""
-    executable = program(request.param)
-    port = free_port()
-    config, = snippets("proxy.md", request.param)
-    for real, here in [("127.0.0.1:8080", f"127.0.0.1:{stack.port}"), ("maxconn 20000", "maxconn 100"),
-                       ("127.0.0.1:8081", f"127.0.0.1:{port}")]:
-        config = config.replace(real, here)
-    # The directories of an installed nginx, for one that nobody has started.
-    config = config.replace("http {\n", "http {\n" + "".join(
-        f"{kind}_temp_path {kind};\n"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")))
-    (tmp_path / "proxy.conf").write_text(config)
-    flags = (["-p", tmp_path, "-c", "proxy.conf", "-g", "daemon off;"]
-             if request.param == "nginx" else ["-db", "-f", "proxy.conf"])
-    with open(tmp_path / "stdout", "wb") as log:
-        process = subprocess.Popen([executable, *flags], cwd=tmp_path, stdout=log, stderr=log)
-    try:
-        yield port, lambda: "".join(file.read_text() for file in tmp_path.iterdir()
-                                    if file.name.endswith(("log", "stdout")))
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-
-
-async def test_a_proxy_passes_everything_on_and_logs_no_key(stack, key, model, proxy):
-    port, logged = proxy
-
-    class Front:  # the stack, as seen through the proxy
-        url, ws_url, ca = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}", None
-
-    def answers():
-        try:
-            with rest(Front, key) as http:
-                return http.get(f"/v1/device-models?api_key={key.key}").status_code == 200
-        except OSError:
-            return False
-        except Exception as error:  # the proxy does not listen yet
-            assert "Connect" in type(error).__name__, error
-            return False
-
-    until("the proxy answers", answers, 20)
-    async with subscribe(Front, key) as app, ingest(Front, key, model, "proxied") as device:
-        await receive(app)
-        await receive(device)
-        for message in frames(12, t0_ms=int(time.time() * 1000)):
-            await device.send(message)
-        await insights(app, 1)
-    text = until("the log names the requests", lambda: "/stream/subscribe" in logged() and logged(), 20)
-    assert "/v1/device-models" in text
-    assert "api_key" not in text and key.key[:12] not in text, text
 
 
 def test_every_link_of_the_guides_leads_somewhere():

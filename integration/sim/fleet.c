@@ -1,9 +1,11 @@
 #include "integration/sim/fleet.h"
 
 #include "auth.pb-c.h"
+#include "common/clock.h"
 #include "common/frame.h"
 #include "common/keys.h"
 #include "common/principal.h"
+#include "common/token.h"
 #include "common/uuid.h"
 #include "common/wire.h"
 #include "integration/sim/check.h"
@@ -27,6 +29,8 @@
 #define APPS         3
 #define ACCOUNTS     2
 #define KEYS_MOST    64
+#define TOKENS_MOST  64
+#define TOKEN_TTL    10 /* s: the shortest that there is */
 #define CLIENTS_MOST 1024
 #define LEASE_MS     2000
 #define IDLE_MS      20000
@@ -38,22 +42,28 @@
 #define ADMIN_MS     2000
 #define FIRST_USE_US 8000 /* from a key's first use to its revoke */
 #define GIVE_BACK_US 3000000
+#define EXPIRE_MS    4000     /* a key that is given an end has it within this */
+#define GRACE_US     10000000 /* an open socket is closed that long after its right ended */
+#define TOKEN_US     1500000  /* between two tokens, on average */
 
 struct fleet;
 
+/* A key, or a token that a key has made. */
 struct sim_key {
 	struct fleet *fleet;
-	char text[48];
-	char id[UUID_TEXT];
+	const struct sim_key *parent; /* of a token; NULL: a key */
+	char text[TOKEN_TEXT];
+	char id[UUID_TEXT]; /* of a token its parent's */
 	unsigned account;
 	bool alive, asked;   /* revoke asked */
 	int64_t answered_us; /* INT64_MAX: not revoked */
 	/* Since the answer that took the right away; INT64_MAX: it has it. */
 	int64_t no_ingest_us, no_subscribe_us;
+	int64_t expires_us;       /* by the slowest clock; INT64_MAX: it does not */
 	bool narrowed, narrowing; /* once; the answer is awaited */
 };
 
-enum patch { DISABLE, ONLY_SUBSCRIBE, ONLY_INGEST, GIVE_BACK };
+enum patch { DISABLE, ONLY_SUBSCRIBE, ONLY_INGEST, EXPIRE, GIVE_BACK };
 
 /* One connection, kept to the end: the checks look back at it. */
 struct client {
@@ -108,8 +118,8 @@ struct fleet {
 	struct router *router;
 	struct edge_node edge[EDGES];
 	struct publisher_node publisher[PUBLISHERS];
-	struct sim_key keys[KEYS_MOST];
-	unsigned n_keys, minting[ACCOUNTS];
+	struct sim_key keys[KEYS_MOST], tokens[TOKENS_MOST];
+	unsigned n_keys, minting[ACCOUNTS], n_tokens, making_tokens;
 	struct client clients[CLIENTS_MOST];
 	unsigned n_clients;
 	struct device device[DEVICES];
@@ -120,7 +130,8 @@ struct fleet {
 	struct fleet_result result;
 };
 
-static const uint8_t bus_secret[SECRET_BYTES] = { 1 }, digest_secret[SECRET_BYTES] = { 2 };
+static const uint8_t bus_secret[SECRET_BYTES] = { 1 }, digest_secret[SECRET_BYTES] = { 2 },
+                     token_seed[SECRET_BYTES] = { 3 };
 
 static void say(struct fleet *fleet, const char *format, ...)
 {
@@ -152,6 +163,7 @@ static void start_auth(struct node *node, void *ctx)
 	deps.hasher = fleet->hasher;
 	memcpy(deps.bus_secret, bus_secret, sizeof bus_secret);
 	memcpy(deps.digest_secret, digest_secret, sizeof digest_secret);
+	memcpy(deps.token_seed, token_seed, sizeof token_seed);
 	MUST(auth_new(&deps, &fleet->auth) == OK);
 	if (fleet->slow_ms > 0)
 		journal_set_faults(auth_journal(fleet->auth), fleet->slow_ms,
@@ -261,14 +273,18 @@ static void start_admin(struct node *node, void *ctx)
 
 /* ---- what the checks see ---- */
 
-/* It was answered before now that its key may not do this any more. */
+/* A token may do what its key may. */
+static bool was_over(const struct sim_key *key, bool ingests, int64_t at_us)
+{
+	return at_us > key->answered_us || at_us > key->expires_us ||
+	       at_us > (ingests ? key->no_ingest_us : key->no_subscribe_us) ||
+	       (key->parent && was_over(key->parent, ingests, at_us));
+}
+
+/* It was answered before now that its key may not do this any more, or its time is over. */
 static bool is_over(const struct fleet *fleet, const struct client *client)
 {
-	const struct sim_key *key = client->key;
-	int64_t now_us = world_now_us(fleet->world);
-
-	return now_us > key->answered_us ||
-	       now_us > (client->device ? key->no_ingest_us : key->no_subscribe_us);
+	return was_over(client->key, client->device, world_now_us(fleet->world));
 }
 
 static void on_taken(void *ctx, void *who, struct bytes message)
@@ -325,7 +341,9 @@ struct errand {
 	unsigned account;
 	struct sim_key *key;
 	enum patch patch;
-	bool may_be_gone; /* 404 is an answer */
+	bool may_be_refused;      /* that is an answer */
+	bool ingests, subscribes; /* a token */
+	int64_t expires_at;       /* of a key, wall ms */
 	void (*done)(struct errand *errand, const ProtobufCMessage *reply);
 	void (*again)(struct errand *errand);
 	const ProtobufCMessageDescriptor *reply_type;
@@ -344,7 +362,7 @@ static void run_again(void *ctx)
 
 static bool is_final(const struct errand *errand, const ProtobufCMessage *reply)
 {
-	return errand->may_be_gone && ((const Auth__AuthReply *)reply)->error->status == 404;
+	return errand->may_be_refused && ((const Auth__AuthReply *)reply)->error->status < 500;
 }
 
 static void on_errand(void *ctx, enum err err, struct bytes data)
@@ -399,16 +417,33 @@ static void app_connect(struct app *app);
 static void mint(struct fleet *fleet, unsigned account);
 static void revoke_key(void *ctx);
 
-/* A key used for the first time while it dies: its only verdict may come behind the notice. */
-static void use_and_revoke(struct fleet *fleet, struct sim_key *key)
+static bool use_now(struct fleet *fleet, struct sim_key *key)
 {
 	struct device *device = &fleet->device[world_random(fleet->world, DEVICES)];
 
 	if (device->account != key->account || !fleet->ready[key->account] || fleet->healing)
-		return;
+		return false;
 	device->client = NULL; /* the one before goes on until it is superseded */
 	device_knock(device, key);
-	world_at(fleet->world, (int64_t)world_random(fleet->world, FIRST_USE_US), revoke_key, key);
+	return true;
+}
+
+/* A key used for the first time while it dies: its only verdict may come behind the notice. */
+static void use_and_revoke(struct fleet *fleet, struct sim_key *key)
+{
+	if (use_now(fleet, key))
+		world_at(fleet->world, (int64_t)world_random(fleet->world, FIRST_USE_US),
+		         revoke_key, key);
+}
+
+/* The same of a token, whose key dies: the edge may know nothing of that key. */
+static void use_token(struct fleet *fleet, struct sim_key *token)
+{
+	struct sim_key *key = &fleet->keys[token->parent - fleet->keys];
+
+	if (use_now(fleet, token) && world_chance(fleet->world, 300))
+		world_at(fleet->world, (int64_t)world_random(fleet->world, FIRST_USE_US),
+		         revoke_key, key);
 }
 
 static void on_minted(struct errand *errand, const ProtobufCMessage *message)
@@ -423,7 +458,7 @@ static void on_minted(struct errand *errand, const ProtobufCMessage *message)
 	(void)snprintf(key->id, sizeof key->id, "%s", minted->id);
 	key->account = errand->account;
 	key->alive = true;
-	key->answered_us = key->no_ingest_us = key->no_subscribe_us = INT64_MAX;
+	key->answered_us = key->no_ingest_us = key->no_subscribe_us = key->expires_us = INT64_MAX;
 	fleet->minting[errand->account]--;
 	say(fleet, "minted key %s for account %u", key->id, key->account);
 	if (world_chance(fleet->world, 400))
@@ -515,12 +550,16 @@ static void on_patched(struct errand *errand, const ProtobufCMessage *message)
 	struct fleet *fleet = errand->fleet;
 	struct sim_key *key = errand->key;
 
-	(void)message;
 	key->narrowing = false;
 	fleet->result.changes++;
 	say(fleet, "change %d of %s answered", errand->patch, key->id);
 	if (errand->patch == GIVE_BACK)
 		return;
+	if (errand->patch == EXPIRE) {
+		key->expires_us =
+		        world_slowest_us(((const Auth__AuthReply *)message)->key->expires_at);
+		return;
+	}
 	if (errand->patch != ONLY_INGEST)
 		key->no_ingest_us = world_now_us(fleet->world);
 	if (errand->patch != ONLY_SUBSCRIBE)
@@ -546,6 +585,9 @@ static void ask_patch(struct errand *errand)
 	patch.id = errand->key->id;
 	if (errand->patch == DISABLE) {
 		patch.has_disabled = patch.disabled = true;
+	} else if (errand->patch == EXPIRE) {
+		patch.has_expires_at = true;
+		patch.expires_at = errand->expires_at;
 	} else if (errand->patch == GIVE_BACK) {
 		patch.has_disabled = true;
 		patch.scopes = scopes;
@@ -571,7 +613,8 @@ static void patch_key(struct sim_key *key, enum patch patch)
 		key->no_ingest_us = key->no_subscribe_us = INT64_MAX;
 	errand->key = key;
 	errand->patch = patch;
-	errand->may_be_gone = true;
+	errand->expires_at = clock_wall_ms() + 1 + (int64_t)world_random(fleet->world, EXPIRE_MS);
+	errand->may_be_refused = true;
 	key->narrowing = true;
 	ask_patch(errand);
 }
@@ -586,6 +629,95 @@ static void narrow_one(struct fleet *fleet)
 	patch_key(key, (enum patch)world_random(fleet->world, GIVE_BACK));
 	mint(fleet, key->account);
 }
+
+/* ---- tokens ---- */
+
+static void use_token(struct fleet *fleet, struct sim_key *token);
+
+static void on_token(struct errand *errand, const ProtobufCMessage *message)
+{
+	struct fleet *fleet = errand->fleet;
+	const Auth__Token *made = ((const Auth__AuthReply *)message)->token;
+	struct sim_key *token;
+
+	fleet->making_tokens--;
+	if (!made)
+		return; /* its key may not, by now */
+	token = &fleet->tokens[fleet->n_tokens++];
+	token->fleet = fleet;
+	token->parent = errand->key;
+	token->account = errand->key->account;
+	(void)snprintf(token->text, sizeof token->text, "%s", made->token);
+	(void)snprintf(token->id, sizeof token->id, "%s", errand->key->id);
+	token->answered_us = INT64_MAX;
+	token->no_ingest_us = errand->ingests ? INT64_MAX : 0;
+	token->no_subscribe_us = errand->subscribes ? INT64_MAX : 0;
+	token->expires_us = world_slowest_us(made->expires_at);
+	fleet->result.tokens++;
+	say(fleet, "key %s made a token%s%s", token->id, errand->ingests ? " to ingest" : "",
+	    errand->subscribes ? " to subscribe" : "");
+	if (world_chance(fleet->world, 400))
+		use_token(fleet, token);
+}
+
+static void ask_token(struct errand *errand)
+{
+	Auth__AuthRequest request = AUTH__AUTH_REQUEST__INIT;
+	Auth__MintToken mint_token = AUTH__MINT_TOKEN__INIT;
+	Raeh__Principal principal = RAEH__PRINCIPAL__INIT;
+	char *scopes[2];
+	struct uuid account, key;
+	uint8_t mac[32];
+
+	MUST(uuid_parse(errand->fleet->account[errand->key->account], &account));
+	MUST(uuid_parse(errand->key->id, &key));
+	principal.account = wire_bytes_of(&account);
+	principal.key = wire_bytes_of(&key);
+	principal.scopes = SCOPES_DEFAULT;
+	principal_sign(&principal, bus_secret, mac);
+	mint_token.scopes = scopes;
+	if (errand->ingests)
+		scopes[mint_token.n_scopes++] = (char *)"ingest";
+	if (errand->subscribes)
+		scopes[mint_token.n_scopes++] = (char *)"subscribe";
+	mint_token.has_ttl_s = true;
+	mint_token.ttl_s = TOKEN_TTL;
+	request.principal = &principal;
+	request.command_case = AUTH__AUTH_REQUEST__COMMAND_MINT_TOKEN;
+	request.mint_token = &mint_token;
+	send_errand(errand, "auth", &request.base);
+}
+
+static void make_token(struct fleet *fleet)
+{
+	struct sim_key *key = &fleet->keys[world_random(fleet->world, fleet->n_keys)];
+	struct errand *errand;
+	uint64_t what = world_random(fleet->world, 3);
+
+	if (fleet->n_keys == 0 || !key->alive ||
+	    fleet->n_tokens + fleet->making_tokens == TOKENS_MOST)
+		return;
+	errand = errand_new(fleet, ask_token, on_token, &auth__auth_reply__descriptor);
+	errand->key = key;
+	errand->may_be_refused = true;
+	errand->ingests = what != 0;
+	errand->subscribes = what != 1;
+	fleet->making_tokens++;
+	ask_token(errand);
+}
+
+static void token_time(void *ctx)
+{
+	struct fleet *fleet = ctx;
+
+	if (fleet->healing)
+		return;
+	make_token(fleet);
+	world_at(fleet->world, (int64_t)world_random(fleet->world, 2 * TOKEN_US), token_time,
+	         fleet);
+}
+
+/* ---- the models ---- */
 
 static void on_model(struct errand *errand, const ProtobufCMessage *message)
 {
@@ -663,20 +795,37 @@ static void ask_account(struct errand *errand)
 
 /* ---- devices and apps ---- */
 
-static struct sim_key *pick_key(struct fleet *fleet, unsigned account)
+/* Now and then one that is dead: a reconnect that races its end. */
+static bool is_usable(struct fleet *fleet, const struct sim_key *key)
+{
+	if (key->parent)
+		return (key->parent->alive && world_now_us(fleet->world) < key->expires_us) ||
+		       world_chance(fleet->world, 100);
+	if (key->alive && world_now_us(fleet->world) < key->expires_us)
+		return true;
+	return (key->asked || key->alive) && world_chance(fleet->world, 100);
+}
+
+static struct sim_key *pick_of(struct fleet *fleet, struct sim_key *keys, unsigned n,
+                               unsigned account)
 {
 	struct sim_key *found = NULL;
 	unsigned seen = 0;
 
-	/* Now and then one that is dead: a reconnect that races its revoke. */
-	for (unsigned i = 0; i < fleet->n_keys; i++) {
-		struct sim_key *key = &fleet->keys[i];
-		bool usable = key->alive || (key->asked && world_chance(fleet->world, 100));
-
-		if (key->account == account && usable && world_random(fleet->world, ++seen) == 0)
-			found = key;
-	}
+	for (unsigned i = 0; i < n; i++)
+		if (keys[i].account == account && is_usable(fleet, &keys[i]) &&
+		    world_random(fleet->world, ++seen) == 0)
+			found = &keys[i];
 	return found;
+}
+
+static struct sim_key *pick_key(struct fleet *fleet, unsigned account)
+{
+	struct sim_key *token = NULL;
+
+	if (world_chance(fleet->world, 400))
+		token = pick_of(fleet, fleet->tokens, fleet->n_tokens, account);
+	return token ? token : pick_of(fleet, fleet->keys, fleet->n_keys, account);
 }
 
 static void leave(struct client *client)
@@ -832,7 +981,7 @@ static void device_knock(struct device *device, struct sim_key *key)
 {
 	static const struct peer_events events = { on_device_text, on_peer_closed };
 	struct fleet *fleet = device->fleet;
-	char query[256];
+	char query[TOKEN_TEXT + 256];
 
 	if (fleet->n_clients == CLIENTS_MOST) {
 		world_at(fleet->world, 200000, reconnect_device, device);
@@ -866,7 +1015,7 @@ static void app_connect(struct app *app)
 	static const struct peer_events events = { on_app_text, on_peer_closed };
 	struct fleet *fleet = app->fleet;
 	struct sim_key *key = pick_key(fleet, app->account);
-	char query[128];
+	char query[TOKEN_TEXT + 16];
 
 	if (fleet->ending || app->client)
 		return;
@@ -1055,9 +1204,26 @@ static void check_keys(struct fleet *fleet)
 			check_broken(fleet->check, "P7: account %u was never ready", i);
 }
 
+static void check_sockets(struct fleet *fleet)
+{
+	int64_t by_us = world_now_us(fleet->world) - GRACE_US;
+
+	for (unsigned i = 0; i < fleet->n_clients; i++) {
+		const struct client *client = &fleet->clients[i];
+
+		if (client->open && !client->over && was_over(client->key, client->device, by_us))
+			check_broken(fleet->check,
+			             "P8: client %u stays open, though the right of its %s %s "
+			             "has ended",
+			             i, client->key->parent ? "token of key" : "key",
+			             client->key->id);
+	}
+}
+
 static void check_rest(struct fleet *fleet)
 {
 	check_keys(fleet);
+	check_sockets(fleet);
 	for (unsigned i = 0; i < PUBLISHERS; i++)
 		check_publisher_store(fleet->check, node_store(fleet->publisher[i].node));
 	check_router_store(fleet->check, node_store(fleet->router_node));
@@ -1091,6 +1257,7 @@ struct fleet_result fleet_play(uint64_t seed, bool verbose)
 	start_all(fleet);
 	populate(fleet);
 	world_at(fleet->world, 1000000, fault, fleet);
+	world_at(fleet->world, 1000000, token_time, fleet);
 	world_run(fleet->world, CHAOS_US);
 	heal(fleet);
 	world_run(fleet->world, CHAOS_US + SETTLE_US);

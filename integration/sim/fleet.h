@@ -15,7 +15,10 @@
  *   P5  no (session, type, t) is emitted twice; each number is one insight for ever;
  *   P6  an app hears every insight of its account, once, in order, and none of another's;
  *   P7  when the faults end every session is closed everywhere, every revoke and change is
- * answered.
+ *       answered;
+ *   P8  a socket whose right has ended is closed.
+ * A token has what it was given and its key has: P1, P2 and P8 hold for it from the answer that
+ * takes it away from its key, and from its own end.
  */
 #ifndef SIM_FLEET_H
 #define SIM_FLEET_H
@@ -26,7 +29,8 @@
 struct fleet_result {
 	bool broken;
 	char what[512]; /* the promise, and how */
-	uint64_t frames_taken, frames_stored, insights, revokes, changes, sessions, crashes, heard;
+	uint64_t frames_taken, frames_stored, insights, revokes, changes, tokens, sessions, crashes,
+	        heard;
 };
 
 /* Plays the schedule of this seed. verbose: one line an action, to standard error. */

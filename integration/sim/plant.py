@@ -27,6 +27,21 @@ FAULTS = [
      "return key->disabled || (", "return (", 2000, "P[12]"),
     ("verdicts-survive-a-registration", "services/edge/edge.c",
      "\tgrants_forget(edge->grants);\n", "", 4000, "P[12]"),
+    ("a-token-outlives-its-key", "services/edge/grant.c",
+     "\t\tdie(grant, GRANT_REFUSED);\n\t\tif (last)",
+     "\t\tif (grant->token)\n\t\t\tunkey(grant);\n\t\telse\n\t\t\tdie(grant, GRANT_REFUSED);\n"
+     "\t\tif (last)", 4000, "P[128]"),
+    ("a-token-is-taken-without-a-verdict-for-its-key", "services/edge/grant.c",
+     "\tif (!keyed || !keyed->rights || !is_new_enough(grants, &parent, keyed->rights) ||\n"
+     "\t    !token_is_within(grant->token, keyed->rights))",
+     "\tif (keyed && keyed->rights && (!is_new_enough(grants, &parent, keyed->rights) ||\n"
+     "\t    !token_is_within(grant->token, keyed->rights)))", 4000, "P[12]"),
+    ("a-token-keeps-what-its-key-has-lost", "services/edge/grant.c",
+     "if (grant->state != GOOD || token_is_within(grant->principal, rights))", "if (true)",
+     4000, "P[128]"),
+    ("the-end-of-a-right-closes-nothing", "services/edge/grant.c",
+     "\tif (left <= 0)\n\t\tdie(grant, GRANT_REFUSED);\n",
+     "\tif (left <= 0)\n\t\treturn;\n", 4000, "P8"),
     ("a-lost-batch-is-not-sent-again", "services/edge/uplink.c",
      "\t\t\tgo_back(stream, stream->acked);\n", "\t\t\tcontinue;\n", 2000, "P[37]"),
     ("the-feed-skips-holes", "services/edge/feed.c",

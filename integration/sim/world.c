@@ -90,6 +90,11 @@ int64_t world_now_us(const struct world *world)
 	return world->now_us;
 }
 
+int64_t world_slowest_us(int64_t wall_ms)
+{
+	return (int64_t)((double)(wall_ms - WALL_START_MS) * 1000 / (1 - CLOCK_DRIFT)) + 1000;
+}
+
 /* The clock of whoever runs. */
 static int64_t clock_of_current(void *ctx)
 {

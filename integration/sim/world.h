@@ -46,6 +46,8 @@ struct world *world_new(uint64_t seed, const struct network *network);
 void world_set_network(struct world *world, const struct network *network);
 void world_free(struct world *world);
 int64_t world_now_us(const struct world *world);
+/* When every node's wall clock has shown this. */
+int64_t world_slowest_us(int64_t wall_ms);
 /* 0 <= n < below */
 uint64_t world_random(struct world *world, uint64_t below);
 bool world_chance(struct world *world, unsigned of_1000);

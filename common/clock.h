@@ -20,7 +20,9 @@ void clock_set_source(int64_t (*boot_us)(void *ctx), void *ctx, int64_t wall_off
 
 /* "2026-04-14T16:41:05.000Z" into ret[25]. Years 0-9999, else "". */
 void clock_iso8601(int64_t wall_ms, char ret[25]);
-/* The inverse; also accepts no fraction. 0 on success. */
+/* The inverse, and every other form of RFC 3339: any fraction or none, an offset as "+02:00", a
+ * blank or small letters for T and Z. Days and hours that there are not are refused, and what is
+ * outside of the years 0-9999 UTC. 0 on success. */
 int clock_parse_iso8601(const char *text, int64_t *ret_ms);
 
 #endif

@@ -126,7 +126,8 @@ static bool read_time(const struct place *place, char *why, const json_t *value,
 
 	if (!json_is_string(value))
 		return expected(place, why, form, value);
-	if (clock_parse_iso8601(json_string_value(value), ret) != 0)
+	if (strlen(json_string_value(value)) != json_string_length(value) ||
+	    clock_parse_iso8601(json_string_value(value), ret) != 0)
 		return json_fault(place, why, "expected %s, got \"%.*s\"", form,
 		                  json_quoted_len(json_string_value(value)),
 		                  json_string_value(value));
@@ -251,6 +252,8 @@ static bool read_array(const struct place *up, char *why, const json_t *value,
 
 	if (!json_is_array(value))
 		return expected(&place, why, "an array", value);
+	if (json_array_size(value) == 0 && strcmp(field->name, "scopes") == 0)
+		return json_fault(&place, why, "expected one or more, got none");
 	for (size_t i = 0; i < json_array_size(value); i++)
 		if (!json_append_item(up, why, json_array_get(value, i), field, base))
 			return false;
@@ -352,6 +355,23 @@ static bool is_shallow(struct bytes body)
 	return true;
 }
 
+/* NULL and error, or any value. An integer beyond 64 bits may stand where nobody looks, and is
+ * refused as a real number where an integer is wanted; metadata is kept, so it must be exact. */
+static json_t *load(struct bytes body, json_error_t *error)
+{
+	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
+	json_t *value = json_loadb(body.data, body.len, flags, error);
+	json_error_t unused;
+
+	if (value || json_error_code(error) != json_error_numeric_overflow)
+		return value;
+	value = json_loadb(body.data, body.len, flags | JSON_DECODE_INT_AS_REAL, &unused);
+	if (!json_object_get(value, "metadata"))
+		return value;
+	json_decref(value);
+	return NULL;
+}
+
 /* NULL and why, or the object. */
 static json_t *parsed(struct bytes body, char *why)
 {
@@ -361,8 +381,7 @@ static json_t *parsed(struct bytes body, char *why)
 
 	if (body.len == 0)
 		return json_object();
-	value = json_loadb(body.data, body.len,
-	                   JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+	value = load(body, &error);
 	if (!value) {
 		char *near = strstr(error.text, " near ");
 

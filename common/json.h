@@ -13,6 +13,7 @@
  *     key, uncalibrated,
  *     made_id               left out while unset
  *     spo2_calibration      null while empty
+ *     scopes                one or more, where they are given at all: none is not "all by default"
  *     bytes x, oneof {…}    internal: neither read nor written
  *     repeated cleared      not read as such: the names of the other fields that came as null or
  *                           as an empty array, for commands in which that means something

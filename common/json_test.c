@@ -26,7 +26,7 @@ Test(json, a_command_that_asks_for_it_hears_which_fields_came_as_nothing)
 	Auth__PatchKey *patch = (Auth__PatchKey *)message;
 
 	patch->id = xstrdup("from the path");
-	cr_assert_eq(read_text("{\"id\":null,\"device_id\":null,\"label\":\"x\",\"scopes\":[],"
+	cr_assert_eq(read_text("{\"id\":null,\"device_id\":null,\"label\":\"x\",\"scopes\":null,"
 	                       "\"cleared\":[\"label\"],\"rate_limit\":null}",
 	                       message),
 	             OK, "%s", why);
@@ -131,7 +131,7 @@ Test(json, what_is_no_json_is_refused_with_its_place_and_without_its_words)
 		"{\"name\":\"\\ud800\"}",
 		"{\"name\":\"\xff\"}",
 		"{\"name\":1e999}",
-		"{\"name\":99999999999999999999}",
+		"{\"name\":\"a\",\"metadata\":{\"id\":99999999999999999999}}",
 		"{\"na\\u0000me\":1}",
 		"\xef\xbb\xbf{}",
 		"{\"name\":NaN}",
@@ -170,6 +170,34 @@ Test(json, a_body_that_is_too_deep_or_too_long_is_refused_before_it_is_parsed)
 	wire_free(message);
 }
 
+Test(json, an_integer_beyond_64_bits_hurts_only_where_it_is_looked_at)
+{
+	static const struct bad bad[] = {
+		{"{\"name\":99999999999999999999}", "name: expected a string, got 1e+20"},
+	};
+	ProtobufCMessage *message = json_new(&router__create_model__descriptor);
+	const Router__CreateModel *model = (Router__CreateModel *)message;
+
+	cr_assert_eq(read_text("{\"name\":\"a\",\"of_tomorrow\":[18446744073709551616],"
+	                       "\"modality_channels\":[{\"modality\":\"m\",\"sample_rate_hz\":64,"
+	                       "\"bit_depth\":16,\"num_channels\":3}]}",
+	                       message),
+	             OK, "%s", why);
+	cr_assert_eq(model->modality_channels[0]->bit_depth, 16);
+	cr_assert_eq(model->modality_channels[0]->num_channels, 3);
+	wire_free(message);
+	assert_refused(&router__create_model__descriptor, bad, ARRAY_LEN(bad));
+}
+
+Test(json, no_scopes_at_all_are_not_those_by_default)
+{
+	static const struct bad bad[] = {
+		{"{\"label\":\"l\",\"scopes\":[]}", "scopes: expected one or more, got none"},
+	};
+
+	assert_refused(&auth__mint_key__descriptor, bad, ARRAY_LEN(bad));
+}
+
 Test(json, an_array_holds_no_more_items_than_agreed)
 {
 	ProtobufCMessage *message = json_new(&auth__mint_key__descriptor);
@@ -189,12 +217,15 @@ Test(json, an_array_holds_no_more_items_than_agreed)
 Test(json, times_booleans_and_metadata_are_read_by_their_names)
 {
 	static const struct bad bad[] = {
-		{"\"expires_at\":5}",             "expires_at: expected a time such as "
+		{"\"expires_at\":5}",                                 "expires_at: expected a time such as "
 		                       "2026-04-14T16:41:05.000Z, got 5"                                  },
-		{ "\"expires_at\":\"tomorrow\"}", "expires_at: expected a time such as "
+		{ "\"expires_at\":\"tomorrow\"}",                     "expires_at: expected a time such as "
 		                                  "2026-04-14T16:41:05.000Z, got \"tomorrow\""},
-		{ "\"metadata\":\"x\"}",          "metadata: expected an object, got a string"                                                 },
-		{ "\"disabled\":1}",              "disabled: expected true or false, got 1"                                                    },
+		{ "\"expires_at\":\"2036-01-01T00:00:00Z\\u0000x\"}",
+                 "expires_at: expected a time such as 2026-04-14T16:41:05.000Z, "
+		  "got \"2036-01-01T00:00:00Z\""		                                                                               },
+		{ "\"metadata\":\"x\"}",                              "metadata: expected an object, got a string"                             },
+		{ "\"disabled\":1}",                                  "disabled: expected true or false, got 1"                                },
 	};
 	ProtobufCMessage *message = json_new(&auth__key__descriptor);
 	const Auth__Key *key = (Auth__Key *)message;

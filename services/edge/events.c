@@ -12,9 +12,10 @@
 #include <string.h>
 #include <strings.h>
 
-#define PATH    "/stream/subscribe"
-#define TYPE    "text/event-stream"
-#define OPEN_MS 9000
+#define PATH        "/stream/subscribe"
+#define INGEST_PATH "/stream/ingest"
+#define TYPE        "text/event-stream"
+#define OPEN_MS     9000
 
 struct events {
 	struct subscription subscription; /* first */
@@ -186,15 +187,26 @@ static void open_events(struct edge *edge, struct conn *conn, const struct net_r
 	socket_open(&subscription->socket, &events_ops, edge, conn, request);
 }
 
+/* An upgrade comes another way: this one has none, or a proxy has kept it. */
+static void refuse_plain(struct conn *conn)
+{
+	problem_respond(
+	        conn, 426, "Upgrade: expected websocket, which a proxy in front has to pass on",
+	        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+}
+
 bool events_request(struct edge *edge, struct conn *conn, const struct net_request *request)
 {
+	bool is_ingest = strcmp(request->path, INGEST_PATH) == 0;
 	char why[124];
 
-	if (strcmp(request->path, PATH) != 0 || strcmp(request->method, "OPTIONS") == 0 ||
-	    request->listener != 0)
+	if ((!is_ingest && strcmp(request->path, PATH) != 0) || request->listener != 0 ||
+	    strcmp(request->method, "OPTIONS") == 0)
 		return false;
 	if (strcmp(request->method, "GET") != 0)
 		problem_respond(conn, 405, "expected GET", "Allow: GET, OPTIONS\r\n");
+	else if (is_ingest)
+		refuse_plain(conn);
 	else if (has_two_credentials(request, why))
 		problem_respond(conn, 400, why, "");
 	else if (accepts_events(request->accept))

@@ -9,6 +9,7 @@
  * with a close code before it begins is a status here (401, 403, 400, 503), with a problem
  * document; once the stream has begun it is an event `close` with {"code","reason"}, and the end.
  * A revoke ends the stream at once. A comment every EVENTS_BEAT_MS keeps proxies awake.
+ * What else HTTP asks of the two paths under /stream/ is refused here too: 405, 406, 426.
  */
 #ifndef EDGE_EVENTS_H
 #define EDGE_EVENTS_H

@@ -102,6 +102,26 @@ Test(events, say_400_to_a_filter_or_an_id_that_cannot_be)
 	cr_assert_eq(conn->status, 204, "a browser asks first");
 }
 
+Test(events, say_what_a_stream_is_asked_with)
+{
+	static const char *const paths[] = { "/stream/subscribe", "/stream/ingest" };
+	struct conn *conn;
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		conn = client_asks(
+		        (struct net_request){ .method = "POST", .path = paths[i], .query = QUERY });
+		cr_assert_eq(conn->status, 405);
+		cr_assert_not_null(strstr((char *)conn->headers.data, "Allow: GET, OPTIONS\r\n"));
+		conn = client_asks(
+		        (struct net_request){ .method = "OPTIONS", .path = paths[i], .query = "" });
+		cr_assert_eq(conn->status, 204);
+	}
+	conn = client_asks(
+	        (struct net_request){ .method = "GET", .path = "/stream/ingest", .query = QUERY });
+	cr_assert_eq(conn->status, 426);
+	cr_assert_not_null(strstr((char *)conn->headers.data, "Upgrade: websocket\r\n"));
+}
+
 Test(events, go_on_behind_the_last_event_id_whatever_the_query_says)
 {
 	struct conn *conn;

@@ -302,7 +302,7 @@ static int envelope_fault(const struct rest_route *route, const struct net_reque
 	}
 	if (!rest_has_body(route))
 		return 0;
-	if (!request->has_length) {
+	if (!request->has_length && rest_needs_body(route)) {
 		*ret_detail = "Content-Length: required";
 		return 411;
 	}

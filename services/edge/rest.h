@@ -48,6 +48,7 @@ struct rest_route {
 	/* Set: called once the key is admitted and the command is filled in, principal and all,
 	 * instead of asking the service. It answers, now or later: rest_handler.h. */
 	void (*here)(struct rest *rest);
+	bool any_key; /* of SCOPES_ALL: for API keys; else for who is logged in */
 	/* Where the answer is not (only) JSON: the members of OpenAPI's `content`. */
 	const char *produces;
 };
@@ -71,6 +72,9 @@ bool rest_path_matches(const char *pattern, const char *path, struct rest_param 
 
 /* listen_fds[1], when there is one, is the admin address: /metrics, /healthz, /readyz alone. */
 #define REST_ADMIN_LISTENER 1
+
+/* Whether {name} is a part of the route's path. */
+bool rest_path_has(const char *pattern, const char *name);
 
 /* Not answered, or not all out. */
 size_t rest_count(struct edge *edge);

@@ -43,6 +43,8 @@ struct rest {
 
 /* ---- rest_message.c: by descriptor ---- */
 
+/* The type of the row's command; NULL: it has none. */
+const ProtobufCMessageDescriptor *rest_command_type(const struct rest_route *route);
 /* The request message of a service, NULL for REST_HERE; its reply's type. */
 ProtobufCMessage *rest_request_new(enum rest_service service);
 const ProtobufCMessageDescriptor *rest_request_type(enum rest_service service);
@@ -66,6 +68,8 @@ ProtobufCMessage *rest_chosen(ProtobufCMessage *message, const char *name);
 void rest_finish(struct rest *rest);
 void rest_release(struct rest *rest);
 bool rest_has_body(const struct rest_route *route);
+/* It has fields that cannot be left out: a request without a length is not an empty one. */
+bool rest_needs_body(const struct rest_route *route);
 
 /* ---- rest_limit.c ---- */
 

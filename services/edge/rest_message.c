@@ -34,6 +34,26 @@ const ProtobufCMessageDescriptor *rest_reply_type(enum rest_service service)
 	return services[service].reply;
 }
 
+const ProtobufCMessageDescriptor *rest_command_type(const struct rest_route *route)
+{
+	const ProtobufCMessageDescriptor *request = rest_request_type(route->service);
+
+	if (!request || !route->command)
+		return NULL;
+	return protobuf_c_message_descriptor_get_field_by_name(request, route->command)->descriptor;
+}
+
+bool rest_needs_body(const struct rest_route *route)
+{
+	const ProtobufCMessageDescriptor *command = rest_command_type(route);
+
+	for (unsigned i = 0; command && i < command->n_fields; i++)
+		if (command->fields[i].label == PROTOBUF_C_LABEL_REQUIRED &&
+		    !rest_path_has(route->path, command->fields[i].name))
+			return true;
+	return false;
+}
+
 void *rest_member(ProtobufCMessage *message, const char *name)
 {
 	const ProtobufCFieldDescriptor *field =

@@ -28,3 +28,13 @@ bool rest_path_matches(const char *pattern, const char *path, struct rest_param 
 	*ret_n = n;
 	return *path == '\0';
 }
+
+bool rest_path_has(const char *pattern, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = strchr(pattern, '{'); p; p = strchr(p + 1, '{'))
+		if (strncmp(p + 1, name, len) == 0 && p[len + 1] == '}')
+			return true;
+	return false;
+}

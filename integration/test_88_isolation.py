@@ -307,7 +307,9 @@ def test_no_list_has_a_filter_that_opens_another_account(stack, accounts):
         document = nobody.get("/openapi.json").json()
     for path, item in document["paths"].items():
         operation = item.get("get")
-        if not operation or "{" in path or operation.get("security") in ([], [{"cookie": []}]):
+        if not operation or "{" in path or not path.startswith("/v1/"):
+            continue
+        if operation.get("security") in ([], [{"cookie": []}]):
             continue
         for parameter in operation.get("parameters", []):
             name = parameter.get("name")

@@ -3,63 +3,12 @@
 #include "common/json.h"
 #include "common/principal.h"
 #include "raeh.pb-c.h"
+#include "services/edge/openapi_text.h"
 #include "services/edge/rest_internal.h"
 #include "services/edge/schema.h"
 
 #include <ctype.h>
 #include <string.h>
-
-static const char head[] =
-        "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"raeh\",\"version\":\"1\",\"summary\":"
-        "\"Real-time biosignal ingest\",\"license\":{\"name\":\"Apache 2.0\",\"identifier\":"
-        "\"Apache-2.0\"},\"description\":\"Devices stream over /stream/ingest and "
-        "apps "
-        "subscribe over /stream/subscribe: see /asyncapi.json. Times are ISO-8601 in UTC with "
-        "milliseconds; every field of an object is always there, null when unset; unknown fields "
-        "of a request are ignored. Every error is application/problem+json.\"},"
-        "\"servers\":[{\"url\":\"/\"}],"
-        "\"security\":[{\"bearer\":[]},{\"query\":[]},{\"cookie\":[]}],\"paths\":{";
-
-/* What needs no row. */
-static const char open_pages[] =
-        "\"/healthz\":{\"get\":{\"operationId\":\"get_healthz\",\"tags\":[\"service\"],\"summary\":"
-        "\"The process lives.\",\"security\":[],\"responses\":{\"200\":{\"$ref\":"
-        "\"#/components/responses/Status\"},\"default\":{\"$ref\":"
-        "\"#/components/responses/Problem\"}}}},"
-        "\"/readyz\":{\"get\":{\"operationId\":\"get_readyz\",\"tags\":[\"service\"],\"summary\":"
-        "\"Every service behind the edge answers.\",\"security\":[],\"responses\":{\"200\":{"
-        "\"$ref\":\"#/components/responses/Status\"},\"503\":{\"$ref\":"
-        "\"#/components/responses/Unavailable\"},\"default\":{\"$ref\":"
-        "\"#/components/responses/Problem\"}}}}";
-
-/* Members of components/responses and the rest, behind the schemas. */
-static const char tail[] =
-        "},\"securitySchemes\":{"
-        "\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\",\"description\":"
-        "\"Authorization: Bearer raeh_…\"},"
-        "\"query\":{\"type\":\"apiKey\",\"in\":\"query\",\"name\":\"api_key\",\"description\":"
-        "\"For runtimes that cannot set a header.\"},"
-        "\"cookie\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"raeh_session\","
-        "\"description\":"
-        "\"Of a login to the dashboard; with any method but GET also X-CSRF-Token.\"}},"
-        "\"headers\":{"
-        "\"ETag\":{\"description\":\"Names this answer: for If-None-Match.\",\"schema\":{"
-        "\"type\":\"string\"}},"
-        "\"Link\":{\"description\":\"The next page, when the list was cut short.\",\"schema\":{"
-        "\"type\":\"string\"}},"
-        "\"RetryAfter\":{\"description\":\"Seconds to wait.\",\"schema\":{\"type\":\"integer\"}},"
-        "\"Authenticate\":{\"description\":\"Bearer\",\"schema\":{\"type\":\"string\"}}},"
-        "\"parameters\":{"
-        "\"IdempotencyKey\":{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"description\":"
-        "\"A repeat within 24 h does nothing more and gets the first answer.\",\"schema\":{"
-        "\"type\":\"string\",\"minLength\":1,\"maxLength\":255}},"
-        "\"IfNoneMatch\":{\"name\":\"If-None-Match\",\"in\":\"header\",\"description\":"
-        "\"304 when the answer still has this ETag.\",\"schema\":{\"type\":\"string\"}}},"
-        "\"responses\":{"
-        "\"Status\":{\"description\":\"Yes.\",\"content\":{\"application/json\":{\"schema\":{"
-        "\"type\":\"object\",\"properties\":{\"status\":{\"type\":\"string\"}},\"required\":["
-        "\"status\"]}}}},"
-        "\"NotModified\":{\"description\":\"What If-None-Match names has not changed.\"},";
 
 static const struct problem {
 	const char *name, *about, *headers;
@@ -84,16 +33,6 @@ static const struct problem {
 
 /* ---- one operation ---- */
 
-/* The type of the command; NULL: the row has none. */
-static const ProtobufCMessageDescriptor *command_of(const struct rest_route *route)
-{
-	const ProtobufCMessageDescriptor *request = rest_request_type(route->service);
-
-	if (!request || !route->command)
-		return NULL;
-	return protobuf_c_message_descriptor_get_field_by_name(request, route->command)->descriptor;
-}
-
 static const ProtobufCMessageDescriptor *result_of(const struct rest_route *route)
 {
 	const ProtobufCMessageDescriptor *reply = rest_reply_type(route->service);
@@ -101,16 +40,6 @@ static const ProtobufCMessageDescriptor *result_of(const struct rest_route *rout
 	if (!reply || !route->result)
 		return NULL;
 	return protobuf_c_message_descriptor_get_field_by_name(reply, route->result)->descriptor;
-}
-
-static bool in_path(const struct rest_route *route, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (const char *p = strchr(route->path, '{'); p; p = strchr(p + 1, '{'))
-		if (strncmp(p + 1, name, len) == 0 && p[len + 1] == '}')
-			return true;
-	return false;
 }
 
 static void add_lower(struct buf *buf, const char *text, size_t len)
@@ -147,6 +76,10 @@ static void add_security(struct buf *buf, const struct rest_route *route)
 
 	if (route->scope == 0) {
 		schema_add(buf, ",\"security\":[]");
+	} else if (route->any_key) {
+		schema_add(buf,
+		           ",\"description\":\"For any API key.\",\"security\":[{\"bearer\":[]},"
+		           "{\"query\":[]}]");
 	} else if ((route->scope & (route->scope - 1)) != 0) {
 		schema_add(buf, ",\"description\":\"For who is logged in to the dashboard.\","
 		                "\"security\":[{\"cookie\":[]}]");
@@ -182,48 +115,52 @@ static void add_parameter(struct buf *buf, const char **before,
 	schema_add(buf, "}");
 }
 
+/* As rest.c reads Idempotency-Key. */
+static bool is_repeatable(const struct rest_route *route)
+{
+	return strcmp(route->method, "POST") == 0 && route->scope != 0 &&
+	       route->here != cookie_here;
+}
+
+/* One that comes in chunks is not kept: no ETag, no next page. */
+static bool is_cached(const struct rest_route *route)
+{
+	return strcmp(route->method, "GET") == 0 && !(route->here && route->produces);
+}
+
 static void add_parameters(struct buf *buf, const struct rest_route *route)
 {
-	const ProtobufCMessageDescriptor *command = command_of(route);
+	const ProtobufCMessageDescriptor *command = rest_command_type(route);
 	const char *before = "";
 
 	schema_add(buf, ",\"parameters\":[");
 	for (unsigned i = 0; command && i < command->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &command->fields[i];
-		bool of_path = in_path(route, field->name);
+		bool of_path = rest_path_has(route->path, field->name);
 
 		if (!schema_is_shown(field) || field->type == PROTOBUF_C_TYPE_MESSAGE ||
 		    (!of_path && rest_has_body(route)))
 			continue;
 		add_parameter(buf, &before, command, field, of_path);
 	}
-	if (strcmp(route->method, "POST") == 0 && route->scope != 0)
+	if (is_repeatable(route))
 		schema_add(buf, "%s{\"$ref\":\"#/components/parameters/IdempotencyKey\"}", before);
-	if (strcmp(route->method, "GET") == 0)
+	if (is_cached(route))
 		schema_add(buf, "%s{\"$ref\":\"#/components/parameters/IfNoneMatch\"}", before);
 	schema_add(buf, "]");
-}
-
-static bool needs_a_body(const ProtobufCMessageDescriptor *command, const struct rest_route *route)
-{
-	for (unsigned i = 0; i < command->n_fields; i++)
-		if (command->fields[i].label == PROTOBUF_C_LABEL_REQUIRED &&
-		    !in_path(route, command->fields[i].name))
-			return true;
-	return false;
 }
 
 static void add_request_body(struct schemas *schemas, struct buf *buf,
                              const struct rest_route *route)
 {
-	const ProtobufCMessageDescriptor *command = command_of(route);
+	const ProtobufCMessageDescriptor *command = rest_command_type(route);
 
 	if (!rest_has_body(route) || !command)
 		return;
 	schema_add(buf,
 	           ",\"requestBody\":{\"required\":%s,\"content\":{\"application/json\":{"
 	           "\"schema\":",
-	           needs_a_body(command, route) ? "true" : "false");
+	           rest_needs_body(route) ? "true" : "false");
 	schema_ref(schemas, buf, command, true);
 	schema_add(buf, "}}}");
 }
@@ -248,18 +185,44 @@ static void add_content(struct schemas *schemas, struct buf *buf, const struct r
 		schema_add(buf, "%s%s", json ? "," : "", route->produces);
 }
 
+static void add_header(struct buf *buf, bool may_be, const char **before, const char *name,
+                       const char *of)
+{
+	if (!may_be)
+		return;
+	schema_add(buf, "%s\"%s\":{\"$ref\":\"#/components/headers/%s\"}", *before, name, of);
+	*before = ",";
+}
+
+static void add_headers(struct buf *buf, const struct rest_route *route)
+{
+	const ProtobufCMessageDescriptor *command = rest_command_type(route);
+	bool keyed = route->scope != 0;
+	const char *before = "";
+
+	schema_add(buf, ",\"headers\":{");
+	add_header(buf, is_cached(route), &before, "ETag", "ETag");
+	add_header(buf,
+	           is_cached(route) && command &&
+	                   protobuf_c_message_descriptor_get_field_by_name(command, "limit"),
+	           &before, "Link", "Link");
+	add_header(buf, keyed, &before, "RateLimit-Limit", "RateLimitLimit");
+	add_header(buf, keyed, &before, "RateLimit-Remaining", "RateLimitRemaining");
+	add_header(buf, keyed, &before, "RateLimit-Reset", "RateLimitReset");
+	add_header(buf, route->status != 204 && route->here == cookie_here && !keyed, &before,
+	           "Set-Cookie", "SetCookie");
+	schema_add(buf, "}");
+}
+
 static void add_success(struct schemas *schemas, struct buf *buf, const struct rest_route *route)
 {
-	const ProtobufCMessageDescriptor *command = command_of(route);
-	bool get = strcmp(route->method, "GET") == 0;
+	const ProtobufCMessageDescriptor *command = rest_command_type(route);
 
 	schema_add(buf, ",\"responses\":{\"%d\":{\"description\":\"%s\"", route->status,
 	           route->status == 204   ? "Done."
 	           : route->status == 201 ? "Made."
 	                                  : "The answer.");
-	if (get)
-		schema_add(buf, ",\"headers\":{\"ETag\":{\"$ref\":\"#/components/headers/ETag\"},"
-		                "\"Link\":{\"$ref\":\"#/components/headers/Link\"}}");
+	add_headers(buf, route);
 	if (route->status != 204) {
 		schema_add(buf, ",\"content\":{");
 		add_content(schemas, buf, route);
@@ -273,7 +236,7 @@ static void add_success(struct schemas *schemas, struct buf *buf, const struct r
 		add_content(schemas, buf, route);
 		schema_add(buf, "}}");
 	}
-	if (get)
+	if (is_cached(route))
 		schema_add(buf, ",\"304\":{\"$ref\":\"#/components/responses/NotModified\"}");
 }
 
@@ -283,9 +246,22 @@ static void add_fault(struct buf *buf, bool may_be, int status, const char *name
 		schema_add(buf, ",\"%d\":{\"$ref\":\"#/components/responses/%s\"}", status, name);
 }
 
+/* Of rows that ask for no key. */
+static const struct {
+	const char *command;
+	int status;
+	const char *name;
+} faults_of[] = {
+	{"log_in",         401, "Unauthorized"},
+        { "log_in",        429, "TooMany"     },
+	{ "sign_up",       403, "Forbidden"   },
+        { "accept_invite", 403, "Forbidden"   },
+	{ "accept_invite", 404, "NotFound"    },
+};
+
 static void add_faults(struct buf *buf, const struct rest_route *route)
 {
-	const ProtobufCMessageDescriptor *command = command_of(route);
+	const ProtobufCMessageDescriptor *command = rest_command_type(route);
 	bool keyed = route->scope != 0, body = rest_has_body(route);
 	bool writes = strcmp(route->method, "GET") != 0;
 
@@ -294,12 +270,15 @@ static void add_faults(struct buf *buf, const struct rest_route *route)
 	add_fault(buf, keyed, 403, "Forbidden");
 	add_fault(buf, strchr(route->path, '{') != NULL, 404, "NotFound");
 	add_fault(buf, writes, 409, "Conflict");
-	add_fault(buf, body, 411, "LengthRequired");
+	add_fault(buf, rest_needs_body(route), 411, "LengthRequired");
 	add_fault(buf, body || route->service == REST_PUBLISHER_PAGES, 413, "TooLarge");
 	add_fault(buf, body, 415, "MediaType");
-	add_fault(buf, keyed && strcmp(route->method, "POST") == 0, 422, "OtherBody");
+	add_fault(buf, is_repeatable(route), 422, "OtherBody");
 	add_fault(buf, keyed, 429, "TooMany");
 	add_fault(buf, keyed || command, 503, "Unavailable");
+	for (size_t i = 0; !keyed && route->command && i < ARRAY_LEN(faults_of); i++)
+		add_fault(buf, strcmp(faults_of[i].command, route->command) == 0,
+		          faults_of[i].status, faults_of[i].name);
 	schema_add(buf, ",\"default\":{\"$ref\":\"#/components/responses/Problem\"}}");
 }
 
@@ -357,15 +336,15 @@ void openapi_document(struct buf *buf)
 	struct schemas schemas = { 0 };
 	struct buf unused = { 0 };
 
-	buf_append(buf, head, sizeof head - 1);
+	buf_append(buf, openapi_head, strlen(openapi_head));
 	for (size_t i = 0; i < rest_route_count; i++)
 		if (is_first_of_path(i))
 			add_path(&schemas, buf, rest_routes[i].path);
-	buf_append(buf, open_pages, sizeof open_pages - 1);
+	buf_append(buf, openapi_pages, strlen(openapi_pages));
 	schema_add(buf, "},\"components\":{\"schemas\":{");
 	schema_ref(&schemas, &unused, &raeh__problem__descriptor, false);
 	schema_definitions(&schemas, buf);
-	buf_append(buf, tail, sizeof tail - 1);
+	buf_append(buf, openapi_tail, strlen(openapi_tail));
 	add_problems(buf);
 	schema_add(buf, "}}}");
 	buf_append(buf, "", 1);

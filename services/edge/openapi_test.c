@@ -82,6 +82,78 @@ Test(openapi, says_what_the_services_say_is_required_and_what_may_be_null)
 	json_decref(whole);
 }
 
+static void assert_words(json_t *schemas)
+{
+	const char *name, *field;
+	json_t *schema, *property;
+
+	cr_assert_gt(json_object_size(schemas), 0);
+	json_object_foreach(schemas, name, schema)
+	        json_object_foreach(json_object_get(schema, "properties"), field, property)
+	                cr_assert(json_is_string(json_object_get(property, "description")),
+	                          "%s.%s has no words", name, field);
+}
+
+Test(openapi, has_words_for_every_field)
+{
+	json_t *whole = document(openapi_document);
+
+	assert_words(at(whole, "components", "schemas", NULL));
+	json_decref(whole);
+	whole = document(asyncapi_document);
+	assert_words(at(whole, "components", "schemas", NULL));
+	json_decref(whole);
+}
+
+Test(openapi, has_words_for_every_parameter)
+{
+	json_t *whole = document(openapi_document), *item, *operation, *parameter;
+	const char *path, *method;
+	size_t i, n = 0;
+
+	json_object_foreach(json_object_get(whole, "paths"), path, item)
+	        json_object_foreach(item, method, operation)
+	                json_array_foreach(json_object_get(operation, "parameters"), i, parameter)
+	{
+		cr_assert(json_object_get(parameter, "$ref") ||
+		                  json_is_string(json_object_get(parameter, "description")),
+		          "%s %s: %s has no words", method, path,
+		          json_string_value(json_object_get(parameter, "name")));
+		n++;
+	}
+	cr_assert_gt(n, 20);
+	json_decref(whole);
+}
+
+Test(openapi, names_the_types_of_what_is_no_json)
+{
+	json_t *whole = document(openapi_document);
+	static const struct {
+		const char *path, *type;
+	} streams[] = {
+		{"/v1/insights",                "text/csv"                },
+		{ "/v1/insights",               "application/json"        },
+		{ "/v1/sessions/{id}/insights", "text/csv"                },
+		{ "/v1/sessions/{id}/frames",   "text/csv"                },
+		{ "/v1/sessions/{id}/frames",   "application/octet-stream"},
+		{ "/stream/subscribe",          "text/event-stream"       },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
+		json_t *responses =
+		        json_object_get(at(whole, "paths", streams[i].path, "get"), "responses");
+
+		cr_assert(at(responses, "200", "content", streams[i].type), "%s: %s",
+		          streams[i].path, streams[i].type);
+	}
+	cr_assert(!json_object_get(
+	                  json_object_get(at(whole, "paths", "/v1/sessions/{id}/frames", "get"),
+	                                  "responses"),
+	                  "304"),
+	          "what comes in chunks has no ETag");
+	json_decref(whole);
+}
+
 Test(openapi, shows_no_field_that_stays_inside)
 {
 	struct buf buf = { 0 };

@@ -1,0 +1,142 @@
+#include "services/edge/openapi_text.h"
+
+const char openapi_head[] =
+        "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"raeh\",\"version\":\"1\",\"summary\":"
+        "\"Real-time biosignal ingest\",\"license\":{\"name\":\"Apache 2.0\",\"identifier\":"
+        "\"Apache-2.0\"},\"description\":\"Devices stream over /stream/ingest and "
+        "apps "
+        "subscribe over /stream/subscribe: see /asyncapi.json. Times are ISO-8601 in UTC with "
+        "milliseconds; every field of an object is always there, null when unset; unknown fields "
+        "of a request are ignored. Every error is application/problem+json.\"},"
+        "\"servers\":[{\"url\":\"/\"}],"
+        "\"security\":[{\"bearer\":[]},{\"query\":[]},{\"cookie\":[]}],\"paths\":{";
+
+#define ONE(name, place, about, type)                                                              \
+	"{\"name\":\"" name "\",\"in\":\"" place "\",\"description\":\"" about                     \
+	"\",\"schema\":{\"type\":" type "}}"
+#define MANY(name, about, item)                                                                    \
+	"{\"name\":\"" name "\",\"in\":\"query\",\"description\":\"" about                         \
+	"\",\"schema\":{\"type\":\"array\",\"maxItems\":64,\"items\":{\"type\":\"string\"," item   \
+	"}}}"
+
+/* What needs no row. */
+const char openapi_pages[] =
+        "\"/healthz\":{\"get\":{\"operationId\":\"get_healthz\",\"tags\":[\"service\"],\"summary\":"
+        "\"The process lives.\",\"security\":[],\"responses\":{\"200\":{\"$ref\":"
+        "\"#/components/responses/Status\"},\"default\":{\"$ref\":"
+        "\"#/components/responses/Problem\"}}}},"
+        "\"/readyz\":{\"get\":{\"operationId\":\"get_readyz\",\"tags\":[\"service\"],\"summary\":"
+        "\"Every service behind the edge answers.\",\"security\":[],\"responses\":{\"200\":{"
+        "\"$ref\":\"#/components/responses/Status\"},\"503\":{\"$ref\":"
+        "\"#/components/responses/Unavailable\"},\"default\":{\"$ref\":"
+        "\"#/components/responses/Problem\"}}}},"
+        "\"/stream/subscribe\":{\"get\":{\"operationId\":\"subscribe\",\"tags\":[\"stream\"],"
+        "\"summary\":\"Hear the insights of the account as Server-Sent Events, as they come.\","
+        "\"description\":\"Needs the scope `subscribe`. For Accept: text/event-stream; else it is "
+        "the WebSocket of /asyncapi.json. The first event is "
+        "`{\\\"status\\\":\\\"subscribed\\\"}`; "
+        "the data of each other is an Insight, its id the insight's. The last one, `close`, has "
+        "the code and the reason of the WebSocket's close.\","
+        "\"security\":[{\"bearer\":[\"subscribe\"]},{\"query\":[\"subscribe\"]},{\"cookie\":["
+        "\"subscribe\"]}],\"parameters\":[" MANY("session_id", "Insights of these sessions alone.", "\"format\":\"uuid\"") "," MANY("device_id", "Insights of these devices alone.", "\"maxLength\":128") "," MANY(
+                "type",
+                "Insights of these types alone; hrv_rmssd, hrv_sdnn "
+                "and motion come only so.",
+                "\"enum\":[\"hr\",\"spo2\",\"rr\",\"hrv_rmssd\","
+                "\"hrv_sdnn\",\"motion\"]") "," ONE("after", "query",
+                                                    "The id of an "
+                                                    "insight: first "
+                                                    "everything "
+                                                    "behind it, in "
+                                                    "order.",
+                                                    "\"string\","
+                                                    "\"format\":"
+                                                    "\"uuid\"") "," ONE("since", "query",
+                                                                        "First everything "
+                                                                        "published from then on: "
+                                                                        "ms since the epoch.",
+                                                                        "\"integer\"") "," ONE("Las"
+                                                                                               "t-"
+                                                                                               "Eve"
+                                                                                               "nt-"
+                                                                                               "ID",
+                                                                                               "hea"
+                                                                                               "de"
+                                                                                               "r",
+                                                                                               "As "
+                                                                                               "aft"
+                                                                                               "er;"
+                                                                                               " an"
+                                                                                               " Ev"
+                                                                                               "ent"
+                                                                                               "Sou"
+                                                                                               "rce"
+                                                                                               " sa"
+                                                                                               "ys "
+                                                                                               "it "
+                                                                                               "whe"
+                                                                                               "n "
+                                                                                               "it "
+                                                                                               "con"
+                                                                                               "nec"
+                                                                                               "ts "
+                                                                                               "aga"
+                                                                                               "in"
+                                                                                               ".",
+                                                                                               "\"s"
+                                                                                               "tri"
+                                                                                               "ng"
+                                                                                               "\","
+                                                                                               "\"f"
+                                                                                               "orm"
+                                                                                               "at"
+                                                                                               "\":"
+                                                                                               "\"u"
+                                                                                               "uid"
+                                                                                               "\"") "],"
+                                                                                                     "\"responses\":{\"200\":{\"description\":\"Events until either side closes.\","
+                                                                                                     "\"content\":{\"text/event-stream\":{\"schema\":{\"type\":\"string\"}}}},"
+                                                                                                     "\"400\":{\"$ref\":\"#/components/responses/BadRequest\"},"
+                                                                                                     "\"401\":{\"$ref\":\"#/components/responses/Unauthorized\"},"
+                                                                                                     "\"403\":{\"$ref\":\"#/components/responses/Forbidden\"},"
+                                                                                                     "\"406\":{\"$ref\":\"#/components/responses/Problem\"},"
+                                                                                                     "\"429\":{\"$ref\":\"#/components/responses/TooMany\"},"
+                                                                                                     "\"503\":{\"$ref\":\"#/components/responses/Unavailable\"},"
+                                                                                                     "\"default\":{\"$ref\":\"#/components/responses/Problem\"}}}}";
+
+/* Members of components/responses and the rest, behind the schemas. */
+const char openapi_tail[] =
+        "},\"securitySchemes\":{"
+        "\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\",\"description\":"
+        "\"Authorization: Bearer raeh_…\"},"
+        "\"query\":{\"type\":\"apiKey\",\"in\":\"query\",\"name\":\"api_key\",\"description\":"
+        "\"For runtimes that cannot set a header.\"},"
+        "\"cookie\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"raeh_session\","
+        "\"description\":"
+        "\"Of a login to the dashboard; with any method but GET also X-CSRF-Token.\"}},"
+        "\"headers\":{"
+        "\"ETag\":{\"description\":\"Names this answer: for If-None-Match.\",\"schema\":{"
+        "\"type\":\"string\"}},"
+        "\"Link\":{\"description\":\"The next page, when the list was cut short.\",\"schema\":{"
+        "\"type\":\"string\"}},"
+        "\"RetryAfter\":{\"description\":\"Seconds to wait.\",\"schema\":{\"type\":\"integer\"}},"
+        "\"RateLimitLimit\":{\"description\":\"Requests of the key that may come at once.\","
+        "\"schema\":{\"type\":\"integer\"}},"
+        "\"RateLimitRemaining\":{\"description\":\"Of these, how many may come now.\","
+        "\"schema\":{\"type\":\"integer\"}},"
+        "\"RateLimitReset\":{\"description\":\"Seconds until all of them may come again.\","
+        "\"schema\":{\"type\":\"integer\"}},"
+        "\"SetCookie\":{\"description\":\"raeh_session: the login.\",\"schema\":{"
+        "\"type\":\"string\"}},"
+        "\"Authenticate\":{\"description\":\"Bearer\",\"schema\":{\"type\":\"string\"}}},"
+        "\"parameters\":{"
+        "\"IdempotencyKey\":{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"description\":"
+        "\"A repeat within 24 h does nothing more and gets the first answer.\",\"schema\":{"
+        "\"type\":\"string\",\"minLength\":1,\"maxLength\":255}},"
+        "\"IfNoneMatch\":{\"name\":\"If-None-Match\",\"in\":\"header\",\"description\":"
+        "\"304 when the answer still has this ETag.\",\"schema\":{\"type\":\"string\"}}},"
+        "\"responses\":{"
+        "\"Status\":{\"description\":\"Yes.\",\"content\":{\"application/json\":{\"schema\":{"
+        "\"type\":\"object\",\"properties\":{\"status\":{\"type\":\"string\"}},\"required\":["
+        "\"status\"]}}}},"
+        "\"NotModified\":{\"description\":\"What If-None-Match names has not changed.\"},";

@@ -13,6 +13,7 @@ import numpy
 import pytest
 
 from client import closed_session, frame, ingest, make_model, receive, rest, stream
+from stack import until
 
 STACK = {"publishers": 2}
 T0_MS = 1_760_000_000_000
@@ -240,6 +241,22 @@ def test_who_reads_slowly_holds_nobody_up_and_gets_all(stack, key, http, recorde
     assert body.endswith(b"\r\n0\r\n\r\n") and body.count(b",raw,0,") == 600_000
     for client in slow:
         client.close()
+
+
+def test_an_account_leaves_room_for_the_downloads_of_others(stack, key, http, recorded, long):
+    slow = [begin_download(stack, key, long) for _ in range(40)]
+    said = [client.recv(12) for client in slow]
+    began, refused = said.count(b"HTTP/1.1 200"), said.count(b"HTTP/1.1 503")
+    assert began + refused == 40 and 1 <= began <= 16
+    other = stack.key()
+    sensor = make_model(stack, other, [GREEN])
+    session = asyncio.run(send(stack, other, sensor, [frame(0, T0_MS, green(0))]))
+    with rest(stack, other) as their:
+        assert len(rows(their.get(f"/v1/sessions/{session}/frames"))) == 101
+    for client in slow:
+        client.close()
+    until("the places are free again", lambda: http.get(
+        f"/v1/sessions/{recorded}/frames").status_code == 200)
 
 
 def test_a_download_ends_with_its_key(stack, key, long):

@@ -9,6 +9,7 @@
 #define ONSET_BYTES     40
 #define GAP_BYTES       104 /* an annotation of missing samples, a slot */
 #define LABEL_BYTES     16
+#define CHANNEL_BYTES   3                      /* ".15" */
 #define FIRST_YEAR_MS   INT64_C(473385600000)  /* 1985: the header has two digits for it */
 #define LAST_YEAR_MS    INT64_C(3629491200000) /* 2085 */
 #define RATE_ERROR_MOST 1e-9
@@ -76,19 +77,20 @@ static int64_t choose_record_ms(const Raeh__Slot *slots, size_t n, enum edf_form
 	return best;
 }
 
+/* As much of it as a label may hold. */
 static bool shares_modality(const Raeh__Slot *slots, size_t n, size_t which)
 {
 	for (size_t i = 0; i < n; i++)
-		if (i != which && strcmp(slots[i].modality, slots[which].modality) == 0)
+		if (i != which && strncmp(slots[i].modality, slots[which].modality,
+		                          LABEL_BYTES - CHANNEL_BYTES) == 0)
 			return true;
 	return false;
 }
 
-/* Room is left for ".15", the channel. */
 static void make_label(const Raeh__Slot *slots, size_t n, size_t which, char ret[17])
 {
 	char end[8] = "";
-	size_t room = LABEL_BYTES - (slots[which].num_channels > 1 ? 3 : 0);
+	size_t room = LABEL_BYTES - (slots[which].num_channels > 1 ? CHANNEL_BYTES : 0);
 
 	if (shares_modality(slots, n, which))
 		(void)snprintf(end, sizeof end, "#%u", (unsigned)(uint8_t)slots[which].slot_id);

@@ -106,6 +106,19 @@ Test(edf, header_and_record_are_as_long_as_they_say_and_hold_what_was_given)
 	buf_free(&out);
 }
 
+Test(edf, labels_differ_where_names_are_longer_than_a_label)
+{
+	Raeh__Slot slots[] = { slot_of(0, "temperature_left_arm", 1, 16, 1),
+		               slot_of(12, "temperature_leg", 1, 16, 2),
+		               slot_of(255, "ppg_green", 1, 16, 1) };
+	struct edf edf;
+
+	edf_plan(&edf, EDF_16, slots, 3);
+	cr_assert_str_eq(edf.slot[0].label, "temperature_le#0");
+	cr_assert_str_eq(edf.slot[1].label, "temperatur#12");
+	cr_assert_str_eq(edf.slot[2].label, "ppg_green");
+}
+
 Test(edf, a_clock_that_was_never_set_gives_no_date)
 {
 	Raeh__Slot slot = slot_of(0, "ppg_green", 4, 16, 1);

@@ -104,6 +104,7 @@ struct edge {
 	size_t n_closings, closings_in_air;
 	struct timer closings_retry;
 	struct list requests;   /* struct rest: REST requests under way           */
+	size_t export_runs;     /* held by the exports under way */
 	struct list pings;      /* struct readiness: /readyz under way            */
 	struct list gatherings; /* struct gathering: /metrics under way         */
 	struct list leaving;    /* struct rest: answered, a service still works   */

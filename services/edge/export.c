@@ -37,9 +37,10 @@ static void drop_pages(struct export *export)
 	export->at_sample = 0;
 }
 
-static void free_export(struct export *export)
+static void free_export(struct edge *edge, struct export *export)
 {
 	drop_pages(export);
+	edge->export_runs -= export->runs.n;
 	mem_free(export->pages);
 	mem_free(export->frames);
 	for (size_t i = 0; i < export->room_records; i++)
@@ -97,13 +98,16 @@ static void step(struct rest *rest, struct export *export);
 
 /* ---- where the frames lie ---- */
 
-/* False: too many. */
-static bool add_runs(struct export *export, const Publisher__FrameRunList *list)
+/* NULL, or why there are too many. */
+static const char *add_runs(struct edge *edge, struct export *export,
+                            const Publisher__FrameRunList *list)
 {
-	for (size_t i = 0; i < list->n_runs; i++)
+	if (edge->export_runs + list->n_runs > EXPORTS_RUNS_MOST)
+		return "the exports under way are in too many pieces for one edge";
+	for (size_t i = 0; i < list->n_runs; i++, edge->export_runs++)
 		if (!export_runs_add(&export->runs, list->runs[i]))
-			return false;
-	return true;
+			return "the session is in too many pieces for one file";
+	return NULL;
 }
 
 static void all_runs_known(struct export *export)
@@ -126,9 +130,11 @@ static void ask_runs(struct rest *rest, const struct export *export)
 
 static void take_runs(struct rest *rest, struct export *export, Publisher__PublisherReply *reply)
 {
+	const char *fault = add_runs(rest->edge, export, reply->frame_runs);
+
 	export->about->next = reply->frame_runs->next;
-	if (!add_runs(export, reply->frame_runs)) {
-		break_off(rest, "the session is in too many pieces for one file");
+	if (fault) {
+		break_off(rest, fault);
 		return;
 	}
 	if (reply->more) {
@@ -304,7 +310,7 @@ static void on_more(struct rest *rest, void *ctx)
 static void on_gone(struct rest *rest, void *ctx)
 {
 	rest->edge->metrics.exports_under_way--;
-	free_export(ctx);
+	free_export(rest->edge, ctx);
 }
 
 static const struct rest_stream stream = { on_more, on_gone };
@@ -336,18 +342,57 @@ static struct export *new_export(struct rest *rest, Publisher__PublisherReply *r
 	export->window_to_ms = export->from_ms;
 	export->about = TAKE(reply->frame_runs);
 	reply->result_case = PUBLISHER__PUBLISHER_REPLY__RESULT__NOT_SET;
-	(void)add_runs(export, export->about); /* a page is far below the bound */
 	return export;
+}
+
+/* How many of this account are under way here. */
+static size_t count_of_account(const struct rest *rest)
+{
+	const Raeh__Principal *asker = rest_principal(rest);
+	size_t n = 0;
+
+	LIST_EACH(link, &rest->edge->requests)
+	{
+		const struct rest *other = LIST_OWNER(link, struct rest, link);
+		const Raeh__Principal *principal =
+		        other->stream == &stream ? rest_principal(other) : NULL;
+
+		n += principal && asker &&
+		     memcmp(principal->account.data, asker->account.data, sizeof(struct uuid)) == 0;
+	}
+	return n;
+}
+
+/* False: refused. */
+static bool has_place(struct rest *rest)
+{
+	const char *why = NULL;
+
+	if (rest->edge->metrics.exports_under_way >= EXPORTS_MOST)
+		why = "too many exports at once";
+	else if (count_of_account(rest) >= EXPORTS_OF_ACCOUNT)
+		why = "too many exports of this account at once";
+	if (why)
+		rest_refuse(rest, 503, why, "Retry-After: 10\r\n");
+	return !why;
 }
 
 static void start(struct rest *rest, Publisher__PublisherReply *reply)
 {
-	struct export *export = new_export(rest, reply);
+	struct export *export;
+	const char *fault;
 	char *headers;
 
-	if (export->one_slot && !export_slot(export, export->slot)) {
-		free_export(export);
-		rest_refuse(rest, 400, "slot: this session has no such slot", "");
+	if (!has_place(rest))
+		return; /* others began while the publisher was asked */
+	export = new_export(rest, reply);
+	fault = add_runs(rest->edge, export, export->about);
+	if (fault || (export->one_slot && !export_slot(export, export->slot))) {
+		free_export(rest->edge, export);
+		if (fault)
+			rest_refuse(rest, 503, fault, "Retry-After: 10\r\n");
+		else
+			rest_refuse(rest, 400, "slot: this session has no such slot", "");
 		return;
 	}
 	headers = xasprintf(HTTP_HEADERS "Content-Type: %s\r\n"
@@ -387,8 +432,6 @@ void export_frames(struct rest *rest)
 
 	if (!read_format(command->format, &format))
 		rest_refuse(rest, 400, "format: expected csv, edf or bdf", "");
-	else if (rest->edge->metrics.exports_under_way >= EXPORTS_MOST)
-		rest_refuse(rest, 503, "too many exports at once", "Retry-After: 10\r\n");
-	else
+	else if (has_place(rest))
 		ask(rest, rest->request, on_first_runs);
 }

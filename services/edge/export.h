@@ -9,7 +9,8 @@
  * the order of arrival, and EDF's header can say how many records follow), then window by window
  * the frames. Each step is a page that the publisher reads at once and a part of the file that
  * is at most EXPORT_PART long; the next follows when the client has read that. What arrives
- * after the first reading is not in the file. EXPORTS_MOST at a time; more are told 503.
+ * after the first reading is not in the file. EXPORTS_MOST at a time, and fewer of one account,
+ * so that it leaves room for others; more are told 503. The runs of all of them are bounded too.
  */
 #ifndef EDGE_EXPORT_H
 #define EDGE_EXPORT_H
@@ -18,8 +19,10 @@
 #include "services/edge/export_runs.h"
 #include "services/edge/rest_handler.h"
 
-#define EXPORTS_MOST 64
-#define EXPORT_PART  (64u << 10) /* bytes made in one turn, about */
+#define EXPORTS_MOST       64
+#define EXPORTS_OF_ACCOUNT 16
+#define EXPORTS_RUNS_MOST  (4 * EXPORT_RUNS_MOST) /* of all exports under way */
+#define EXPORT_PART        (64u << 10)            /* bytes made in one turn, about */
 
 enum export_format { EXPORT_CSV, EXPORT_EDF, EXPORT_BDF };
 

@@ -95,6 +95,8 @@ static void merge_todo(struct export_runs *runs)
 void export_runs_window(struct export_runs *runs, int64_t from_ms, int64_t to_ms)
 {
 	runs->n_active = 0;
+	while (runs->behind < runs->n && is_behind(&runs->run[runs->behind], from_ms))
+		runs->behind++;
 	for (size_t i = runs->behind; i < runs->n && runs->run[i].from_ms < to_ms; i++)
 		if (!is_behind(&runs->run[i], from_ms)) {
 			runs->run[i].seen = runs->run[i].pending = 0;

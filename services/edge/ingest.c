@@ -34,6 +34,7 @@ struct ingest {
 	uint64_t epoch;                             /* how often the session was resumed */
 	int64_t active_ms; /* boot time of the last frame, or of the pause */
 	bool asking;       /* the router's answer is under way: keep the memory */
+	bool claims;       /* it is in edge->opening */
 	bool open, paused;
 	bool acks;                  /* the client asked to hear what is durable */
 	uint64_t acked, acks_told;  /* frames */
@@ -255,7 +256,8 @@ static void on_router(void *ctx, enum err err, struct bytes data)
 	              reply->result_case == ROUTER__ROUTER_REPLY__RESULT_SESSION_OPENED;
 
 	ingest->asking = false;
-	map_remove(&socket->edge->opening, &ingest->by_session);
+	if (ingest->claims)
+		map_remove(&socket->edge->opening, &ingest->by_session);
 	if (socket->over) {
 		if (opened || !reply)
 			close_unopened(ingest);
@@ -304,7 +306,9 @@ static void ask_router(struct ingest *ingest, const Raeh__Principal *principal)
 	request.command_case = ROUTER__ROUTER_REQUEST__COMMAND_OPEN_SESSION;
 	request.open_session = &open;
 	ingest->asking = true;
-	map_add(&edge->opening, &ingest->by_session, &ingest->session);
+	ingest->claims = !map_find(&edge->opening, &ingest->session);
+	if (ingest->claims)
+		map_add(&edge->opening, &ingest->by_session, &ingest->session);
 	bus_request(edge->bus, "router", wire_pack(&buf, &request.base), ROUTER_MS, on_router,
 	            ingest);
 	buf_free(&buf);
@@ -331,6 +335,16 @@ static const char *model_fault(const struct ingest *ingest, struct uuid *ret)
 	return NULL;
 }
 
+/* By this account: another's claim to the same id, which the router will refuse, says nothing. */
+static bool is_being_resumed(const struct ingest *ingest)
+{
+	const struct ingest *other =
+	        MAP_OWNER(map_find(&ingest->socket.edge->opening, &ingest->session), struct ingest,
+	                  by_session);
+
+	return other && uuid_equal(&other->account, &ingest->account);
+}
+
 /* A new id, or the one to go on with. False: the socket was closed. */
 static bool choose_session(struct ingest *ingest)
 {
@@ -342,7 +356,7 @@ static bool choose_session(struct ingest *ingest)
 	}
 	if (uuid_number(&ingest->session) % PARTITIONS != partition)
 		socket_end(&ingest->socket, 4004, "resume: no such session of this device");
-	else if (map_find(&ingest->socket.edge->opening, &ingest->session))
+	else if (is_being_resumed(ingest))
 		socket_end(&ingest->socket, 1013,
 		           "this session is being resumed already: reconnect later");
 	else

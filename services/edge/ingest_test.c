@@ -1,6 +1,7 @@
 #include "services/edge/fake_net.h"
 
 #include "common/frame.h"
+#include "common/keys.h"
 #include "events.pb-c.h"
 
 TestSuite(ingest, .init = edge_serves, .fini = edge_close);
@@ -553,6 +554,58 @@ Test(ingest, resumes_a_session_and_says_what_is_durable)
 	cr_assert(has_sent(conn, "\"resumed\":true"));
 	cr_assert(has_sent(conn, "\"acked\":0"));
 	cr_assert_not(conn->paused);
+}
+
+/* Of another account, with a device of the same partition. */
+static struct conn *foreigner_resuming(const char *session)
+{
+	const struct uuid account = id_of(901);
+	struct uuid model, id;
+	char device[16];
+	unsigned n = 0;
+
+	cr_assert(uuid_parse(MODEL_ID, &model) && uuid_parse(session, &id));
+	do
+		(void)snprintf(device, sizeof device, "thief-%u", n++);
+	while (partition_of(&account, &model, device) != uuid_number(&id) % PARTITIONS);
+	AUTO_MEM char *query = xasprintf("api_key=raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01243IRMYT&device_"
+	                                 "id=%s&device_model_id=" MODEL_ID "&resume=%s",
+	                                 device, session);
+	struct conn *conn = client_open(NET_INGEST, query);
+
+	verdict((struct fake_key){ .key = 2, .account = 901, .notice = 4 });
+	return conn;
+}
+
+Test(ingest, another_accounts_claim_to_a_session_is_in_nobodys_way)
+{
+	struct conn *thief, *conn;
+	char id[UUID_TEXT];
+
+	id_to_resume(id);
+	thief = foreigner_resuming(id);
+	conn = resuming(id);
+	cr_assert_eq(thief->code, 0);
+	cr_assert_eq(conn->code, 0);
+	cr_assert_eq(asked_count("router"), 2);
+	router_refuses(404, 4004, "resume: no such session of this device");
+	router_opens();
+	turn();
+	cr_assert_eq(thief->code, 4004);
+	publisher_takes(0);
+	cr_assert(has_sent(conn, "\"resumed\":true"));
+}
+
+Test(ingest, a_session_that_is_being_resumed_is_unknown_to_another_account)
+{
+	struct conn *thief;
+	char id[UUID_TEXT];
+
+	id_to_resume(id);
+	(void)resuming(id);
+	thief = foreigner_resuming(id);
+	cr_assert_eq(thief->code, 0, "the router is asked, as about an id that was never made");
+	cr_assert_eq(asked_count("router"), 2);
 }
 
 Test(ingest, refuses_to_resume_what_is_no_session_of_the_device)

@@ -46,27 +46,60 @@ static bool is_window_bits(const char *value)
 	       (strlen(value) == 2 && value[0] == '1' && value[1] >= '0' && value[1] <= '5');
 }
 
-/* One offer, up to a comma. True: acceptable, and server_bits is what it asks for. */
+enum parameter { SERVER_FORGETS, CLIENT_FORGETS, SERVER_BITS, CLIENT_BITS, PARAMETERS };
+
+static bool parameter_is_good(enum parameter parameter, const char *value)
+{
+	switch (parameter) {
+	case SERVER_FORGETS:
+	case CLIENT_FORGETS:
+		return !*value;
+	case CLIENT_BITS:
+		return !*value || is_window_bits(value);
+	case SERVER_BITS:
+		return is_window_bits(value);
+	case PARAMETERS:
+		break;
+	}
+	return false;
+}
+
+static enum parameter parameter_of(const char *word)
+{
+	static const char *const names[PARAMETERS] = {
+		[SERVER_FORGETS] = "server_no_context_takeover",
+		[CLIENT_FORGETS] = "client_no_context_takeover",
+		[SERVER_BITS] = "server_max_window_bits",
+		[CLIENT_BITS] = "client_max_window_bits",
+	};
+	size_t i = 0;
+
+	while (i < PARAMETERS && strcasecmp(word, names[i]) != 0)
+		i++;
+	return (enum parameter)i;
+}
+
+/* One offer, up to a comma. True: acceptable, each parameter once (RFC 7692 §7), and server_bits
+ * is what it asks for. */
 static bool read_offer(const char **text, char server_bits[16])
 {
 	char word[64], value[16];
+	unsigned seen = 0;
 	bool good;
 
 	server_bits[0] = '\0';
 	next_item(text, ",;", word, value);
 	good = strcasecmp(word, "permessage-deflate") == 0;
 	while (**text == ';') {
+		enum parameter parameter;
+
 		++*text;
 		next_item(text, ",;", word, value);
-		if (strcasecmp(word, "server_no_context_takeover") == 0 ||
-		    strcasecmp(word, "client_no_context_takeover") == 0)
-			good = good && !*value;
-		else if (strcasecmp(word, "client_max_window_bits") == 0)
-			good = good && (!*value || is_window_bits(value));
-		else if (strcasecmp(word, "server_max_window_bits") == 0 && !*server_bits)
-			good = good && is_window_bits(strcpy(server_bits, value));
-		else
-			good = false;
+		parameter = parameter_of(word);
+		good = good && !(seen & 1u << parameter) && parameter_is_good(parameter, value);
+		seen |= 1u << parameter;
+		if (parameter == SERVER_BITS)
+			memcpy(server_bits, value, sizeof value);
 	}
 	return good;
 }

@@ -424,6 +424,37 @@ Test(auth, remembers_when_a_key_was_last_used)
 	cr_assert_leq(last_use(key), clock_wall_ms(), "not in the future");
 }
 
+/* What was done with it, as edges tell it: not from where. */
+static void report_traffic(const char *id, int64_t at_ms)
+{
+	Auth__AuthRequest request = AUTH__AUTH_REQUEST__INIT;
+	Auth__KeysUsed used = AUTH__KEYS_USED__INIT;
+	Auth__KeyUse traffic = AUTH__KEY_USE__INIT, *all[] = { &traffic };
+	struct uuid key, incarnation = { { 9 } };
+
+	cr_assert(uuid_parse(id, &key));
+	traffic.key = wire_bytes_of(&key);
+	traffic.at_ms = at_ms;
+	used.has_slot = used.has_incarnation = used.has_number = true;
+	used.incarnation = wire_bytes_of(&incarnation);
+	used.number = 1;
+	used.n_uses = 1;
+	used.uses = all;
+	request.command_case = AUTH__AUTH_REQUEST__COMMAND_KEYS_USED;
+	request.keys_used = &used;
+	cr_assert_eq(status_of(ask("auth", &request.base)), 200);
+}
+
+Test(auth, knows_from_where_a_key_was_used_also_when_its_traffic_was_told_first)
+{
+	Auth__Key *key = new_key(account, "keys");
+	int64_t now_ms = clock_wall_ms();
+
+	report_traffic(key->id, now_ms - 500);
+	use(key->id, now_ms - 900);
+	cr_assert_eq(last_use(key), now_ms - 500);
+}
+
 /* ---- accounts ---- */
 
 Test(auth, makes_one_account_for_an_address_in_any_case)

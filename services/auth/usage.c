@@ -6,6 +6,7 @@ struct used {
 	struct map_node by_key;
 	struct uuid account, key;
 	struct last_use last;
+	int64_t from_ms; /* of the use that last's origin is of; 0: one before the last flush */
 };
 
 struct usage {
@@ -65,10 +66,10 @@ bool usage_note(struct usage *usage, const struct uuid *account, const struct uu
 		usage_last(usage, account, key, &used->last);
 		map_add(&usage->by_key, &used->by_key, &used->key);
 	}
-	if (used_ms < used->last.ms)
-		return true;
-	used->last.ms = used_ms;
-	if (from && (from->address || from->agent)) {
+	if (used_ms > used->last.ms)
+		used->last.ms = used_ms;
+	if (from && (from->address || from->agent) && used_ms >= used->from_ms) {
+		used->from_ms = used_ms;
 		put_text(&used->last.address, from->address);
 		put_text(&used->last.agent, from->agent);
 	}

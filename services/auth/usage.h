@@ -19,8 +19,8 @@ struct usage;
 struct usage *usage_new(struct store *store);
 void usage_free(struct usage *usage);
 
-/* The later one stays. from: NULL, or empty: not known, what is known stays. False: no room, flush
- * first. */
+/* The later one stays, of those that say from where the later one of them. from: NULL, or empty:
+ * not known. False: no room, flush first. */
 bool usage_note(struct usage *usage, const struct uuid *account, const struct uuid *key,
                 int64_t used_ms, const Raeh__Origin *from);
 /* Never, too, when the store cannot say. last_use_done() it. */

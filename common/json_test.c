@@ -27,7 +27,8 @@ Test(json, a_command_that_asks_for_it_hears_which_fields_came_as_nothing)
 
 	patch->id = xstrdup("from the path");
 	cr_assert_eq(read_text("{\"id\":null,\"device_id\":null,\"label\":\"x\",\"scopes\":null,"
-	                       "\"cleared\":[\"label\"],\"rate_limit\":null}",
+	                       "\"cleared\":[\"label\"],\"rate_limit\":null,"
+	                       "\"limits\":{\"bytes_per_s\":null,\"open_sockets\":5}}",
 	                       message),
 	             OK, "%s", why);
 
@@ -36,6 +37,9 @@ Test(json, a_command_that_asks_for_it_hears_which_fields_came_as_nothing)
 	cr_assert_str_eq(patch->cleared[0], "scopes");
 	cr_assert_str_eq(patch->cleared[1], "device_id");
 	cr_assert_str_eq(patch->cleared[2], "rate_limit");
+	cr_assert_eq(patch->limits->n_cleared, 1, "each object hears of its own");
+	cr_assert_str_eq(patch->limits->cleared[0], "bytes_per_s");
+	cr_assert_eq(patch->limits->open_sockets, 5);
 	wire_free(message);
 }
 
@@ -421,7 +425,7 @@ Test(json, a_key_stands_there_only_when_it_was_just_made)
 	            "\"disabled\":false,\"minted_by\":null,\"expires_at\":null,"
 	            "\"created_at\":\"1970-01-01T00:00:00.000Z\",\"last_used_at\":null,"
 	            "\"rotated_to\":null,\"rotates_out_at\":null,\"last_used_address\":null,"
-	            "\"last_used_agent\":null}");
+	            "\"last_used_agent\":null,\"limits\":null}");
 	key.key = (char *)"raeh_secret";
 	key.metadata = (char *)"{\"a\":1";
 	text = json_of_message(&key.base);

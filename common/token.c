@@ -1,5 +1,6 @@
 #include "common/token.h"
 
+#include "common/key_limits.h"
 #include "common/wire.h"
 
 #include <sodium.h>
@@ -94,5 +95,6 @@ bool token_is_within(const Raeh__Principal *token, const Raeh__Principal *rights
 	if (rights->has_expires_ms && token->expires_ms > rights->expires_ms)
 		return false;
 	return token->has_frames_per_s == rights->has_frames_per_s &&
-	       token->frames_per_s == rights->frames_per_s;
+	       token->frames_per_s == rights->frames_per_s &&
+	       key_limits_equal(token->limits, rights->limits);
 }

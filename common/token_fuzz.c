@@ -2,6 +2,7 @@
  * what it was made of. */
 #include "common/token.h"
 
+#include "common/key_limits.h"
 #include "common/log.h"
 #include "common/wire.h"
 
@@ -15,6 +16,7 @@ static void make_and_open(const uint8_t *data, size_t len, const uint8_t *seed, 
 {
 	static const uint8_t id[16] = { 1 }, mac[32] = { 2 };
 	Raeh__Principal made = RAEH__PRINCIPAL__INIT, *opened;
+	Raeh__KeyLimits limits = RAEH__KEY_LIMITS__INIT;
 	char device[129] = "", text[TOKEN_TEXT];
 
 	for (size_t i = 0; i < len && i < 128; i++)
@@ -26,6 +28,9 @@ static void make_and_open(const uint8_t *data, size_t len, const uint8_t *seed, 
 	made.notice = UINT64_MAX;
 	made.scopes = made.frames_per_s = UINT32_MAX;
 	made.has_frames_per_s = true;
+	for (unsigned i = 0; i < KEY_LIMIT_KINDS; i++)
+		key_limit_give(&limits, (enum key_limit)i, UINT32_MAX);
+	made.limits = &limits;
 	made.device_id = device;
 	token_make(&made, seed, text);
 	opened = token_open(text, key);

@@ -1,5 +1,6 @@
 #include "common/token.h"
 
+#include "common/key_limits.h"
 #include "common/wire.h"
 
 #include <criterion/criterion.h>
@@ -78,6 +79,7 @@ Test(token, that_is_no_token_of_a_key_does_not_open)
 Test(token, of_the_longest_device_fits)
 {
 	char device[129], text[TOKEN_TEXT];
+	Raeh__KeyLimits limits = RAEH__KEY_LIMITS__INIT;
 	Raeh__Principal made, *opened;
 
 	memset(device, 'd', 128);
@@ -86,6 +88,9 @@ Test(token, of_the_longest_device_fits)
 	made.has_session = made.has_frames_per_s = true;
 	made.session = (ProtobufCBinaryData){ sizeof id, id };
 	made.frames_per_s = UINT32_MAX;
+	for (unsigned i = 0; i < KEY_LIMIT_KINDS; i++)
+		key_limit_give(&limits, (enum key_limit)i, UINT32_MAX);
+	made.limits = &limits;
 	made.notice = UINT64_MAX;
 	made.expires_ms = INT64_MAX;
 	token_make(&made, seed, text);
@@ -97,6 +102,7 @@ Test(token, of_the_longest_device_fits)
 Test(token, stands_under_rights_that_include_its_own)
 {
 	Raeh__Principal token = principal_of("watch"), rights = RAEH__PRINCIPAL__INIT;
+	Raeh__KeyLimits limits = RAEH__KEY_LIMITS__INIT;
 
 	rights.scopes = 7;
 	cr_assert(token_is_within(&token, &rights));
@@ -116,4 +122,11 @@ Test(token, stands_under_rights_that_include_its_own)
 	rights.has_frames_per_s = true;
 	rights.frames_per_s = 5;
 	cr_assert_not(token_is_within(&token, &rights));
+	rights.has_frames_per_s = false;
+	rights.frames_per_s = 0;
+	key_limit_give(&limits, KEY_LIMIT_SOCKETS, 5);
+	rights.limits = &limits;
+	cr_assert_not(token_is_within(&token, &rights));
+	token.limits = &limits;
+	cr_assert(token_is_within(&token, &rights));
 }

@@ -182,7 +182,8 @@ class Calls:
             "list_insights": lambda: http.get(f"/v1/insights?session_id={self.session}&limit=5"),
             "mint_key": lambda: http.post("/v1/keys", json={
                 "label": "documented", "external_id": "u1", "metadata": {"a": 1},
-                "rate_limit": 100, "expires_at": "2036-01-01T00:00:00.000Z"}),
+                "rate_limit": 100, "limits": {"open_sockets": 5, "requests_per_s": None},
+                "expires_at": "2036-01-01T00:00:00.000Z"}),
             "list_keys": lambda: http.get("/v1/keys"),
             "get_key": lambda: http.get(f"/v1/keys/{self.minted()['id']}"),
             "revoke_key": lambda: http.delete(f"/v1/keys/{self.minted()['id']}"),

@@ -163,6 +163,108 @@ async def test_a_key_that_connects_too_often_is_closed_with_4029(stack):
     pytest.fail("never")
 
 
+def limited(stack, scopes=("ingest", "subscribe", "read"), **limits):
+    """A key with limits of its own, and the backend that made it."""
+    backend = fresh(stack, scopes="ingest,subscribe,read,write,keys")
+    with rest(stack, backend) as http:
+        answer = http.post("/v1/keys", json={"label": "limited", "scopes": list(scopes),
+                                             "limits": limits})
+    assert answer.status_code == 201, answer.text
+    return Key(answer.json()["id"], answer.json()["key"], backend.account), backend, answer.json()
+
+
+UNSET = {"requests_per_s": None, "bytes_per_s": None, "connections_per_s": None,
+         "open_sockets": None}
+
+
+def test_a_key_keeps_limits_of_its_own_and_so_does_its_successor(stack):
+    made, backend, whole = limited(stack, open_sockets=3, bytes_per_s=5000)
+    assert whole["limits"] == UNSET | {"open_sockets": 3, "bytes_per_s": 5000}
+    path = f"/v1/keys/{made.id}"
+    with rest(stack, backend) as http:
+        assert http.get(path).json()["limits"] == whole["limits"]
+        successor = http.post(f"{path}/rotate", json={}).json()
+        assert successor["limits"] == whole["limits"]
+        changed = http.patch(path, json={"limits": {"open_sockets": None, "requests_per_s": 9}})
+        assert changed.json()["limits"] == UNSET | {"bytes_per_s": 5000, "requests_per_s": 9}
+        assert http.patch(path, json={"label": "x"}).json()["limits"] == changed.json()["limits"]
+        assert http.patch(path, json={"limits": None}).json()["limits"] is None
+        plain = http.post("/v1/keys", json={"label": "plain", "limits": {"open_sockets": None}})
+        assert plain.json()["limits"] is None
+
+
+def test_what_is_wrong_with_limits_is_named_and_nobody_gives_more_than_he_has(stack):
+    small, backend, _ = limited(stack, scopes=["read", "keys"], requests_per_s=15)
+    with rest(stack, backend) as http:
+        for limits, why in (({"open_sockets": 0}, "limits.open_sockets: expected 1 to 1000000"),
+                            ({"bytes_per_s": "many"}, "limits.bytes_per_s: expected an integer"),
+                            ({"requests_per_s": -1}, "limits.requests_per_s: expected"),
+                            ({"connections_per_s": 1.5}, "limits.connections_per_s: expected"),
+                            ([], "limits: expected an object")):
+            for answer in (http.post("/v1/keys", json={"label": "x", "limits": limits}),
+                           http.patch(f"/v1/keys/{small.id}", json={"limits": limits})):
+                assert answer.status_code == 400, (limits, answer.text)
+                assert answer.json()["detail"].startswith(why), answer.text
+    with rest(stack, small) as http:
+        for limits in ({}, {"requests_per_s": 16}):
+            answer = http.post("/v1/keys", json={"label": "x", "scopes": ["read"],
+                                                 "limits": limits})
+            assert answer.status_code == 403, answer.text
+            assert answer.json()["detail"].startswith("limits.requests_per_s"), answer.text
+        answer = http.patch(f"/v1/keys/{small.id}", json={"limits": None})
+        assert answer.status_code == 403
+        assert http.post("/v1/keys", json={"label": "x", "scopes": ["read"], "limits": {
+            "requests_per_s": 15}}).status_code == 201
+
+
+def test_what_is_left_is_of_the_keys_own_limit_and_of_its_tokens_too(stack):
+    made, backend, _ = limited(stack, scopes=["read"], requests_per_s=3)
+    with rest(stack, made) as http:
+        assert http.get("/v1/sessions").headers["RateLimit-Limit"] == "15"
+        token = Key(made.id, http.post("/v1/tokens", json={}).json()["token"], made.account)
+        with rest(stack, token) as other, rest(stack, backend) as owner:
+            assert other.get("/v1/sessions").headers["RateLimit-Limit"] == "15"
+            owner.patch(f"/v1/keys/{made.id}", json={"limits": {"requests_per_s": 4}})
+            for who in (http, other):
+                assert who.get("/v1/sessions").headers["RateLimit-Limit"] == "20"
+
+
+async def test_fewer_open_sockets_close_none_and_let_none_in(stack):
+    made, backend, _ = limited(stack, open_sockets=3)
+    with rest(stack, backend) as http:
+        async with subscribe(stack, made) as one, subscribe(stack, made) as two:
+            for socket in (one, two):
+                await receive(socket)
+            answer = await asyncio.to_thread(http.patch, f"/v1/keys/{made.id}",
+                                             json={"limits": {"open_sockets": 1}})
+            assert answer.status_code == 200, answer.text
+            async with contextlib.AsyncExitStack() as held:
+                for _ in range(4):  # an edge that has none of it open yet lets one in
+                    third = await held.enter_async_context(subscribe(stack, made))
+                    try:
+                        await receive(third)
+                    except websockets.ConnectionClosed as end:
+                        assert end.rcvd.code == 4029 and "open at once" in end.rcvd.reason
+                        break
+                else:
+                    pytest.fail("never")
+            assert is_open(one) and is_open(two)
+
+
+async def test_fewer_bytes_hold_for_a_socket_that_is_open(stack):
+    made, backend, _ = limited(stack, bytes_per_s=100_000_000)
+    model = make_model(stack, backend)
+    with rest(stack, backend) as http:
+        async with ingest(stack, made, model, "bytes") as socket:
+            await receive(socket)
+            answer = await asyncio.to_thread(http.patch, f"/v1/keys/{made.id}",
+                                             json={"limits": {"bytes_per_s": 10}})
+            assert answer.status_code == 200, answer.text
+            await flood(socket, [1] * 60_000, 60)  # a mebibyte may come at once
+            code, reason = await closed(socket, 30)
+            assert code == 4029 and "bytes" in reason
+
+
 async def upgrade(stack, key, address):
     """The status of the upgrade."""
     try:

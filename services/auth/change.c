@@ -28,6 +28,7 @@ void change_fill(struct changed *ret, const Events__KeyRow *was, const struct ke
 	key->rate_limit = wish->rate_limit;
 	key->has_expires_at = wish->has_expires_at;
 	key->expires_at = wish->expires_at;
+	key->limits = key_limits_message(&wish->limits, &ret->limits);
 	events__key_changed__init(&ret->event);
 	ret->event.row = &ret->row;
 }
@@ -211,13 +212,13 @@ void change_start(struct auth *auth, struct bus_call *call, const struct caller 
 
 static bool touches_rights(const Auth__PatchKey *patch)
 {
-	static const char *const names[] = { "device_id", "rate_limit", "expires_at" };
+	static const char *const names[] = { "device_id", "rate_limit", "expires_at", "limits" };
 
 	for (size_t i = 0; i < patch->n_cleared; i++)
 		for (size_t k = 0; k < ARRAY_LEN(names); k++)
 			if (strcmp(patch->cleared[i], names[k]) == 0)
 				return true;
-	return patch->n_scopes > 0 || patch->device_id || patch->has_rate_limit ||
+	return patch->n_scopes > 0 || patch->device_id || patch->has_rate_limit || patch->limits ||
 	       patch->has_expires_at || patch->has_disabled;
 }
 

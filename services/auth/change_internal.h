@@ -32,6 +32,7 @@ struct change {
 
 /* A key's row as it will be; borrows from the old one and from the wish. */
 struct changed {
+	Raeh__KeyLimits limits;
 	Auth__Key key;
 	Events__KeyRow row;
 	char *scopes[KEY_SCOPES_SHOWN];

@@ -176,6 +176,66 @@ Test(change, unsets_what_is_cleared)
 	cr_assert_eq(status_of(ask_patch(backend, &patch)), 400);
 }
 
+static struct fake_call *ask_limits(Auth__PatchLimits *limits)
+{
+	Auth__PatchKey patch = patch_of(made);
+	struct fake_call *call;
+
+	patch.limits = limits;
+	call = ask_patch(backend, &patch);
+	run_for(100);
+	return call;
+}
+
+Test(change, of_limits_replaces_those_that_are_given_and_tells_the_edges)
+{
+	Auth__PatchLimits limits = AUTH__PATCH_LIMITS__INIT;
+	char *names[] = { (char *)"open_sockets" };
+	unsigned before = fx.broadcasts;
+	const Auth__Key *key;
+
+	limits.has_open_sockets = limits.has_requests_per_s = true;
+	limits.open_sockets = 7;
+	limits.requests_per_s = 3;
+	key = reply_of(ask_limits(&limits))->key;
+	cr_assert(key->limits->has_open_sockets && key->limits->open_sockets == 7);
+	cr_assert_not(key->limits->has_bytes_per_s);
+	cr_assert_eq(fx.broadcasts, before + 1);
+	cr_assert_eq(principal_of(made->key)->limits->open_sockets, 7);
+
+	limits = (Auth__PatchLimits)AUTH__PATCH_LIMITS__INIT;
+	limits.has_bytes_per_s = true;
+	limits.bytes_per_s = 1000;
+	limits.n_cleared = 1;
+	limits.cleared = names;
+	key = reply_of(ask_limits(&limits))->key;
+	cr_assert_eq(key->limits->bytes_per_s, 1000);
+	cr_assert_eq(key->limits->requests_per_s, 3, "the rest stays");
+	cr_assert_not(key->limits->has_open_sockets);
+}
+
+Test(change, unsets_all_limits_at_once_or_one_by_one)
+{
+	char *one[] = { (char *)"open_sockets" }, *all[] = { (char *)"limits" };
+	Auth__PatchLimits limits = AUTH__PATCH_LIMITS__INIT, none = AUTH__PATCH_LIMITS__INIT;
+	Auth__PatchKey patch = patch_of(made);
+	struct fake_call *call;
+
+	none.n_cleared = patch.n_cleared = 1;
+	none.cleared = one;
+	patch.cleared = all;
+	limits.has_open_sockets = true;
+	cr_assert_eq(status_of(ask_limits(&limits)), 400, "none at all is no limit");
+	limits.open_sockets = 7;
+	(void)ask_limits(&limits);
+	cr_assert_null(reply_of(ask_limits(&none))->key->limits);
+	(void)ask_limits(&limits);
+	call = ask_patch(backend, &patch);
+	run_for(100);
+	cr_assert_null(reply_of(call)->key->limits);
+	cr_assert_null(principal_of(made->key)->limits);
+}
+
 Test(change, needs_the_key_and_the_result_within_the_rights_of_who_asks)
 {
 	Auth__Key *small = new_key(account, "read,keys");

@@ -50,6 +50,7 @@ static enum err load_caller(struct auth *auth, struct caller *caller)
 	/* A user's rights do not end with the login. */
 	caller->expires_at = row->has_user ? 0 : row->key->expires_at;
 	caller->rate_limit = row->key->rate_limit;
+	caller->limits = key_limits_of(row->key->limits);
 	(void)snprintf(caller->device_id, sizeof caller->device_id, "%s",
 	               row->key->device_id ? row->key->device_id : "");
 	return OK;

@@ -12,6 +12,7 @@
 #ifndef AUTH_CORE_H
 #define AUTH_CORE_H
 
+#include "common/key_limits.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/once.h"
@@ -123,6 +124,7 @@ struct caller {
 	char device_id[129]; /* "" = any */
 	int64_t expires_at;  /* wall ms; 0 = never */
 	uint32_t rate_limit; /* frames a second; 0 = the default */
+	struct key_limits limits;
 };
 
 /* ERR_DENIED: not signed by auth, or its key does not live any more. Else as rows_key(). */

@@ -11,6 +11,7 @@
 #define EXTERNAL_BYTES   128
 #define METADATA_BYTES   2048
 #define RATE_MOST        1000000
+#define BYTES_MOST       1000000000 /* a second */
 #define DEVICE_ID_BYTES  128
 #define ECHO_BYTES       40 /* of a client's words in a refusal */
 #define SCOPES_OF_DEVICE (SCOPE_INGEST | SCOPE_SUBSCRIBE | SCOPE_READ)
@@ -102,6 +103,24 @@ static bool bytes_allowed(const char *field, const char *text, size_t most, stru
 	return false;
 }
 
+static bool limits_of(const Auth__MintKey *mint, struct key_limits *ret, struct refusal *ret_why)
+{
+	for (unsigned i = 0; mint->limits && i < KEY_LIMIT_KINDS; i++) {
+		enum key_limit kind = (enum key_limit)i;
+		uint32_t most = kind == KEY_LIMIT_BYTES ? BYTES_MOST : RATE_MOST, value;
+
+		if (!key_limit_given(&mint->limits->base, kind, &value))
+			continue;
+		if (value < 1 || value > most) {
+			*ret_why = refusal(400, "limits.%s: expected 1 to %u, got %u",
+			                   key_limit_name(kind), most, value);
+			return false;
+		}
+		ret->of[i] = value;
+	}
+	return true;
+}
+
 static bool extras_of(const Auth__MintKey *mint, struct key_wish *ret, struct refusal *ret_why)
 {
 	if (mint->external_id &&
@@ -118,6 +137,8 @@ static bool extras_of(const Auth__MintKey *mint, struct key_wish *ret, struct re
 		*ret_why = refusal(400, "expires_at: expected a time to come");
 		return false;
 	}
+	if (!limits_of(mint, &ret->limits, ret_why))
+		return false;
 	ret->external_id = mint->external_id;
 	ret->metadata = mint->metadata;
 	ret->has_rate_limit = mint->has_rate_limit;
@@ -152,6 +173,7 @@ Raeh__Principal key_rights(const Events__KeyRow *row, const struct uuid *id)
 	}
 	rights.has_frames_per_s = row->key->has_rate_limit;
 	rights.frames_per_s = row->key->rate_limit;
+	rights.limits = row->key->limits;
 	rights.has_user = row->has_user;
 	rights.user = row->user;
 	return rights;
@@ -191,15 +213,41 @@ struct key_wish key_wish_from(const Events__KeyRow *row)
 		.rate_limit = key->rate_limit,
 		.has_expires_at = key->has_expires_at,
 		.expires_at = key->expires_at,
+		.limits = key_limits_of(key->limits),
 	};
+}
+
+static bool is_among(char *const *names, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
 }
 
 static bool is_cleared(const Auth__PatchKey *patch, const char *name)
 {
-	for (size_t i = 0; i < patch->n_cleared; i++)
-		if (strcmp(patch->cleared[i], name) == 0)
-			return true;
-	return false;
+	return is_among(patch->cleared, patch->n_cleared, name);
+}
+
+/* Each limit by itself is given, cleared, or stays. */
+static Raeh__KeyLimits patched_limits(const Auth__PatchKey *patch, const Auth__Key *key)
+{
+	const struct key_limits was =
+	        key_limits_of(is_cleared(patch, "limits") ? NULL : key->limits);
+	const Auth__PatchLimits *new = patch->limits;
+	Raeh__KeyLimits ret = RAEH__KEY_LIMITS__INIT;
+
+	for (unsigned i = 0; i < KEY_LIMIT_KINDS; i++) {
+		enum key_limit kind = (enum key_limit)i;
+		bool is_kept = was.of[i] != 0 && !(new &&is_among(new->cleared, new->n_cleared,
+		                                                  key_limit_name(kind)));
+		uint32_t value = was.of[i];
+
+		if (key_limit_given(new ? &new->base : NULL, kind, &value) || is_kept)
+			key_limit_give(&ret, kind, value);
+	}
+	return ret;
 }
 
 static char *patched_text(const Auth__PatchKey *patch, const char *name, char *given, char *was)
@@ -224,6 +272,7 @@ bool key_wish_patched(const Events__KeyRow *row, const Auth__PatchKey *patch, st
 {
 	const Auth__Key *key = row->key;
 	Auth__MintKey mint = AUTH__MINT_KEY__INIT;
+	Raeh__KeyLimits limits = patched_limits(patch, key);
 
 	if (!cleared_allowed(patch, ret_why))
 		return false;
@@ -238,11 +287,27 @@ bool key_wish_patched(const Events__KeyRow *row, const Auth__PatchKey *patch, st
 	mint.rate_limit = patch->has_rate_limit ? patch->rate_limit : key->rate_limit;
 	mint.has_expires_at = patch->has_expires_at;
 	mint.expires_at = patch->expires_at;
+	mint.limits = &limits;
 	if (!key_wish_of(&mint, ret, ret_why))
 		return false;
 	if (!patch->has_expires_at && !is_cleared(patch, "expires_at")) { /* it may be over */
 		ret->has_expires_at = key->has_expires_at;
 		ret->expires_at = key->expires_at;
+	}
+	return true;
+}
+
+static bool limits_allowed(const struct key_wish *wish, const struct caller *caller,
+                           struct refusal *ret_why)
+{
+	for (unsigned i = 0; i < KEY_LIMIT_KINDS; i++) {
+		uint32_t his = caller->limits.of[i], wanted = wish->limits.of[i];
+
+		if (his == 0 || (wanted != 0 && wanted <= his))
+			continue;
+		*ret_why = refusal(403, "limits.%s: more than that of the key that asks",
+		                   key_limit_name((enum key_limit)i));
+		return false;
 	}
 	return true;
 }
@@ -258,7 +323,7 @@ static bool bounds_allowed(const struct key_wish *wish, const struct caller *cal
 	         (!wish->has_rate_limit || wish->rate_limit > caller->rate_limit))
 		*ret_why = refusal(403, "rate_limit: more than that of the key that asks");
 	else
-		return true;
+		return limits_allowed(wish, caller, ret_why);
 	return false;
 }
 

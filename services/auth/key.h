@@ -21,6 +21,7 @@ struct key_wish {
 	bool has_rate_limit, has_expires_at; /* false = the default; never */
 	uint32_t rate_limit;
 	int64_t expires_at;
+	struct key_limits limits;
 };
 /* False and why: 400, naming the field, what was expected and what came. */
 bool key_wish_of(const Auth__MintKey *mint, struct key_wish *ret, struct refusal *ret_why);

@@ -148,6 +148,7 @@ static void assert_wish_refused(const Auth__MintKey *mint, const char *detail)
 Test(key, extras_are_held_to_their_bounds)
 {
 	char long_id[130], long_metadata[2050];
+	Raeh__KeyLimits limits = RAEH__KEY_LIMITS__INIT;
 	Auth__MintKey mint = labelled();
 
 	memset(long_id, 'x', sizeof long_id);
@@ -171,11 +172,21 @@ Test(key, extras_are_held_to_their_bounds)
 	mint.expires_at = clock_wall_ms();
 	assert_wish_refused(&mint, "expires_at: expected a time to come");
 	mint.expires_at = INT64_MAX;
+	mint.limits = &limits;
+	limits.has_open_sockets = true;
+	assert_wish_refused(&mint, "limits.open_sockets: expected 1 to 1000000, got 0");
+	limits.open_sockets = 12;
+	limits.has_bytes_per_s = true;
+	limits.bytes_per_s = 1000000001;
+	assert_wish_refused(&mint, "limits.bytes_per_s: expected 1 to 1000000000, got 1000000001");
+	limits.has_bytes_per_s = false;
 
 	cr_assert(key_wish_of(&mint, &wish, &why));
 	cr_assert_str_eq(wish.external_id, "user 7");
 	cr_assert_eq(wish.rate_limit, 7);
 	cr_assert_eq(wish.expires_at, INT64_MAX);
+	cr_assert_eq(wish.limits.of[KEY_LIMIT_SOCKETS], 12);
+	cr_assert_eq(wish.limits.of[KEY_LIMIT_BYTES], 0);
 }
 
 Test(key, lives_no_longer_and_does_no_more_than_the_key_that_made_it)
@@ -195,4 +206,25 @@ Test(key, lives_no_longer_and_does_no_more_than_the_key_that_made_it)
 	cr_assert(key_wish_allowed(&wish, &caller, &why));
 	wish.rate_limit = 11;
 	cr_assert(!key_wish_allowed(&wish, &caller, &why));
+}
+
+Test(key, has_no_limit_above_that_of_the_key_that_made_it)
+{
+	for (unsigned i = 0; i < KEY_LIMIT_KINDS; i++) {
+		struct caller caller = { .scopes = SCOPES_ALL };
+		char detail[96];
+
+		caller.limits.of[i] = 10;
+		wish = (struct key_wish){ .scopes = SCOPE_READ, .label = "x" };
+		cr_assert_not(key_wish_allowed(&wish, &caller, &why), "the default may be more");
+		cr_assert_eq(why.status, 403);
+		(void)snprintf(detail, sizeof detail,
+		               "limits.%s: more than that of the key that asks",
+		               key_limit_name((enum key_limit)i));
+		cr_assert_str_eq(why.detail, detail);
+		wish.limits.of[i] = 11;
+		cr_assert_not(key_wish_allowed(&wish, &caller, &why));
+		wish.limits.of[i] = 10;
+		cr_assert(key_wish_allowed(&wish, &caller, &why));
+	}
 }

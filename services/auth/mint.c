@@ -47,6 +47,7 @@ void new_key_make(struct new_key *ret, const struct key_wish *wish, const struct
 	ret->key.rate_limit = wish->rate_limit;
 	ret->key.has_expires_at = wish->has_expires_at;
 	ret->key.expires_at = wish->expires_at;
+	ret->key.limits = key_limits_message(&wish->limits, &ret->limits);
 	ret->key.created_at = now_ms;
 	if (caller_by(caller, &by)) {
 		uuid_text(&by, ret->minted_by);

@@ -13,6 +13,7 @@ struct new_key {
 	char id[UUID_TEXT], minted_by[UUID_TEXT];
 	char *scopes[KEY_SCOPES_SHOWN];
 	uint8_t digest[DIGEST_BYTES];
+	Raeh__KeyLimits limits;
 	Auth__Key key;
 	Events__KeyRow row;
 };

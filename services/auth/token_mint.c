@@ -23,6 +23,7 @@ bool token_rights(const Raeh__Principal *token, const Raeh__Principal *key, Raeh
 		ret->expires_ms = key->expires_ms;
 	ret->has_frames_per_s = key->has_frames_per_s;
 	ret->frames_per_s = key->frames_per_s;
+	ret->limits = key->limits;
 	return ret->scopes != 0 && ret->expires_ms > clock_wall_ms();
 }
 

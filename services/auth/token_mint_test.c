@@ -78,6 +78,7 @@ Test(token_mint, verifies_for_no_more_than_the_key_has_now)
 	const char *token = made(parent->key, NULL);
 	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
 	Auth__PatchKey patch = AUTH__PATCH_KEY__INIT;
+	Auth__PatchLimits limits = AUTH__PATCH_LIMITS__INIT;
 	char *scopes[] = { (char *)"read" };
 
 	patch.id = parent->id;
@@ -86,6 +87,9 @@ Test(token_mint, verifies_for_no_more_than_the_key_has_now)
 	patch.device_id = (char *)"watch";
 	patch.has_expires_at = true;
 	patch.expires_at = clock_wall_ms() + 5000;
+	patch.limits = &limits;
+	limits.has_requests_per_s = true;
+	limits.requests_per_s = 3;
 	request.has_op_id = true;
 	request.op_id = new_op();
 	request.command_case = AUTH__ADMIN_REQUEST__COMMAND_PATCH_KEY;
@@ -96,6 +100,7 @@ Test(token_mint, verifies_for_no_more_than_the_key_has_now)
 	cr_assert_eq(principal_of(token)->scopes, SCOPE_READ);
 	cr_assert_str_eq(principal_of(token)->device_id, "watch");
 	cr_assert_eq(principal_of(token)->expires_ms, patch.expires_at);
+	cr_assert_eq(principal_of(token)->limits->requests_per_s, 3);
 	run_for(6000);
 	cr_assert_eq(status_of(ask_verify(token)), 401);
 }

@@ -1,6 +1,7 @@
 #include "services/edge/limit_internal.h"
 
 #include "common/clock.h"
+#include "common/key_limits.h"
 #include "common/wire.h"
 
 #include <stdio.h>
@@ -83,12 +84,29 @@ static struct limit *find(const struct limits *limits, const struct uuid *key)
 	return MAP_OWNER(map_find(&limits->by_key, key), struct limit, by_key);
 }
 
+/* A share of what was the limit before is none of this one. */
+static void set_most(struct limit *limit, enum limit_kind kind, uint64_t most)
+{
+	if (limit->most[kind] != most)
+		limit->share_ms[kind] = 0;
+	limit->most[kind] = most;
+}
+
 static void set_rates(struct limit *limit, const Raeh__Principal *principal)
 {
-	for (size_t kind = 0; kind < LIMIT_KINDS; kind++)
-		limit->most[kind] = limit->limits->deps.settings.of_key[kind];
-	if (principal->has_frames_per_s)
-		limit->most[LIMIT_FRAMES] = principal->frames_per_s;
+	static const enum limit_kind kinds[KEY_LIMIT_KINDS] = {
+		[KEY_LIMIT_REQUESTS] = LIMIT_REQUESTS,
+		[KEY_LIMIT_BYTES] = LIMIT_BYTES,
+		[KEY_LIMIT_CONNECTIONS] = LIMIT_CONNECTIONS,
+		[KEY_LIMIT_SOCKETS] = LIMIT_SOCKETS,
+	};
+	const uint64_t *usual = limit->limits->deps.settings.of_key;
+	const struct key_limits own = key_limits_of(principal->limits);
+
+	set_most(limit, LIMIT_FRAMES,
+	         principal->has_frames_per_s ? principal->frames_per_s : usual[LIMIT_FRAMES]);
+	for (unsigned i = 0; i < KEY_LIMIT_KINDS; i++)
+		set_most(limit, kinds[i], own.of[i] ? own.of[i] : usual[kinds[i]]);
 }
 
 void limits_learn(struct limits *limits, const Raeh__Principal *principal)

@@ -64,7 +64,7 @@ AUTO_FREE(struct limits, limits_free)
 
 /* ---- a key ---- */
 
-/* The key's, until limit_leave(); NULL: too many keys. The newest principal's rate holds. */
+/* The key's, until limit_leave(); NULL: too many keys. The newest principal's limits hold. */
 struct limit *limit_enter(struct limits *limits, const Raeh__Principal *principal);
 /* These hold from now on for who has entered already. */
 void limits_learn(struct limits *limits, const Raeh__Principal *principal);

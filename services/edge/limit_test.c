@@ -1,5 +1,6 @@
 #include "services/edge/limit.h"
 
+#include "common/key_limits.h"
 #include "services/edge/fake_bus.h"
 
 static struct limits *limits;
@@ -108,6 +109,55 @@ Test(limit, gives_a_key_the_rate_of_its_own)
 	cr_assert_eq(enter(1, 300), limit, "one for all who use the key");
 	pass(1000);
 	cr_assert_eq(frames(limit, 20), 300, "the newest holds");
+	limit_leave(limit);
+}
+
+static Raeh__Principal with_limits(const struct uuid *id, Raeh__KeyLimits *own)
+{
+	Raeh__Principal principal = RAEH__PRINCIPAL__INIT;
+
+	principal.key = wire_bytes_of(id);
+	principal.limits = own;
+	return principal;
+}
+
+Test(limit, gives_a_key_each_limit_of_its_own_and_the_rest_by_default)
+{
+	Raeh__KeyLimits own = RAEH__KEY_LIMITS__INIT;
+	struct uuid id = id_of(1);
+	Raeh__Principal principal = with_limits(&id, &own);
+	struct limit *limit;
+
+	key_limit_give(&own, KEY_LIMIT_REQUESTS, 2);
+	key_limit_give(&own, KEY_LIMIT_SOCKETS, 3);
+	limit = limit_enter(limits, &principal);
+	cr_assert_eq(requests(limit), 10);
+	assert_headers(limit, "RateLimit-Limit: 10\r\nRateLimit-Remaining: 0\r\n"
+	                      "RateLimit-Reset: 5\r\n");
+	cr_assert_eq(sockets(limit), 3);
+	cr_assert_eq(frames(limit, 20), 100);
+
+	key_limit_give(&own, KEY_LIMIT_SOCKETS, 1);
+	key_limit_give(&own, KEY_LIMIT_BYTES, 4u << 20);
+	limits_learn(limits, &principal);
+	pass(2000);
+	cr_assert(strstr(limit_take_socket(limit), "open at once") != NULL, "nobody is kicked");
+	cr_assert_eq(frames(limit, 1u << 20), 4);
+	limit_leave(limit);
+}
+
+Test(limit, of_few_connections_a_second_is_kept)
+{
+	Raeh__KeyLimits own = RAEH__KEY_LIMITS__INIT;
+	struct uuid id = id_of(1);
+	Raeh__Principal principal = with_limits(&id, &own);
+	struct limit *limit;
+
+	key_limit_give(&own, KEY_LIMIT_CONNECTIONS, 1);
+	limit = limit_enter(limits, &principal);
+	cr_assert_eq(sockets(limit), 10);
+	pass(1000);
+	cr_assert_eq(sockets(limit), 1);
 	limit_leave(limit);
 }
 
@@ -404,6 +454,19 @@ Test(shares, bound_this_edge_while_they_are_young)
 	cr_assert_eq(frames(limit, 20), 30);
 	pass(LIMIT_SHARE_MS);
 	cr_assert_eq(frames(limit, 20), 100, "auth is away");
+	limit_leave(limit);
+}
+
+Test(shares, of_a_limit_that_was_changed_are_not_believed)
+{
+	struct limit *limit = enter(1, 10);
+
+	(void)frames(limit, 20);
+	pass(LIMIT_DEMAND_MS);
+	auth_shares(1, LIMIT_FRAMES, 5);
+	limit_leave(enter(1, 80));
+	pass(LIMIT_DEMAND_MS);
+	cr_assert_eq(frames(limit, 20), 80);
 	limit_leave(limit);
 }
 

@@ -68,6 +68,13 @@ export interface Insight {
 
 export type Scope = "ingest" | "subscribe" | "read" | "write" | "keys";
 
+export interface Limits {
+  requests_per_s: number | null;
+  bytes_per_s: number | null;
+  connections_per_s: number | null;
+  open_sockets: number | null;
+}
+
 export interface Key {
   id: string;
   label: string;
@@ -77,6 +84,7 @@ export interface Key {
   external_id: string | null;
   metadata: Record<string, unknown> | null;
   rate_limit: number | null;
+  limits: Limits | null;
   disabled: boolean;
   minted_by: string | null;
   expires_at: string | null;

@@ -7,6 +7,7 @@ import type { Key, Scope } from "../lib/types";
 import { useAction, useGet, useTitle, useUserName } from "../lib/use";
 import { Absent, Badge, Button, Card, Dialog, Fault, Id, Input, Loading, NotFound, PageHead, Rows, Select, Time, toast } from "../ui/basic";
 import { Bars } from "../ui/chart";
+import { LimitFacts, LimitInputs, limitsBody, limitTexts } from "../ui/limits";
 import { Scopes, ShownOnce } from "../ui/mint";
 import { RevokeDialog, socketWords, useImpact } from "../ui/revoke";
 import { KeyState } from "./keys";
@@ -105,6 +106,7 @@ function Facts({ of }: { of: Key }) {
         <dd>{of.external_id || "none"}</dd>
         <dt>Frames a second</dt>
         <dd>{of.rate_limit ? exact(of.rate_limit) : "default (20,000)"}</dd>
+        <LimitFacts of={of.limits} />
         <dt>Created</dt>
         <dd>
           <Time at={of.created_at} />
@@ -193,6 +195,7 @@ function EditDialog({ of, onClose, onSaved }: { of: Key; onClose: () => void; on
   const [label, setLabel] = useState(of.label);
   const [scopes, setScopes] = useState<Scope[]>(of.scopes);
   const [rate, setRate] = useState(of.rate_limit ? String(of.rate_limit) : "");
+  const [limits, setLimits] = useState(limitTexts(of.limits));
   const [disabled, setDisabled] = useState(of.disabled);
   const narrows = (disabled && !of.disabled) || of.scopes.some((scope) => !scopes.includes(scope));
   const save = useAction(async () => {
@@ -201,6 +204,7 @@ function EditDialog({ of, onClose, onSaved }: { of: Key; onClose: () => void; on
     if (scopes.slice().sort().join() !== of.scopes.slice().sort().join()) body.scopes = scopes;
     if (disabled !== of.disabled) body.disabled = disabled;
     if ((rate ? Number(rate) : null) !== of.rate_limit) body.rate_limit = rate ? Number(rate) : null;
+    body.limits = limitsBody(limits, of.limits);
     onSaved(await api.patch<Key>(`/v1/keys/${of.id}`, body));
     toast("Saved");
     onClose();
@@ -215,6 +219,12 @@ function EditDialog({ of, onClose, onSaved }: { of: Key; onClose: () => void; on
         <Input label="Label" required maxLength={128} value={label} onInput={setLabel} data-first />
         <Scopes value={scopes} onChange={setScopes} />
         <Input label="Frames a second" type="number" min={1} max={1000000} value={rate} onInput={setRate} placeholder="default (20 000)" />
+        <details class="fold">
+          <summary>More limits</summary>
+          <div class="stack">
+            <LimitInputs value={limits} onChange={setLimits} />
+          </div>
+        </details>
         <label class="check">
           <input type="checkbox" checked={disabled} onChange={() => setDisabled(!disabled)} />
           <span>

@@ -7,6 +7,7 @@ import { useAction } from "../lib/use";
 import { Button, Dialog, Fault, Input, Select } from "./basic";
 import { DeviceSnippet, Line } from "./code";
 import { Copy } from "./basic";
+import { LimitInputs, limitsBody, limitTexts } from "./limits";
 
 export const scopeWords: [Scope, string, string][] = [
   ["ingest", "Ingest", "stream frames as a device"],
@@ -58,6 +59,7 @@ export function MintDialog({ modelId = null, label: first = "", onClose, onMade 
   const [device, setDevice] = useState("");
   const [external, setExternal] = useState("");
   const [rate, setRate] = useState("");
+  const [limits, setLimits] = useState(limitTexts(null));
   const [life, setLife] = useState("");
   const [made, setMade] = useState<string | null>(null);
 
@@ -66,6 +68,7 @@ export function MintDialog({ modelId = null, label: first = "", onClose, onMade 
     if (device) body.device_id = device;
     if (external) body.external_id = external;
     if (rate) body.rate_limit = Number(rate);
+    body.limits = limitsBody(limits, null);
     if (life) body.expires_at = new Date(Date.now() + Number(life) * 1000).toISOString();
     const { key, ...rest } = await api.post<Key>("/v1/keys", body);
     setMade(key || "");
@@ -87,7 +90,8 @@ export function MintDialog({ modelId = null, label: first = "", onClose, onMade 
             <Scopes value={scopes} onChange={setScopes} />
             <Input label="Only for the device" value={device} onInput={setDevice} maxLength={128} placeholder="any device" hint="The key then streams and reads as this one device." />
             <Input label="External id" value={external} onInput={setExternal} maxLength={128} placeholder="none" hint="Your own id of the user whom this key is for." />
-            <Input label="Frames a second" type="number" min={1} max={1000000} value={rate} onInput={setRate} placeholder="20 000" />
+            <Input label="Frames a second" type="number" min={1} max={1000000} value={rate} onInput={setRate} placeholder="default (20 000)" />
+            <LimitInputs value={limits} onChange={setLimits} />
             <Select label="Expires" value={life} onChange={setLife} options={lives} />
           </div>
         </details>

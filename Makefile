@@ -43,7 +43,7 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now
 endif
 LDFLAGS  += -Wl,--as-needed
 LDLIBS    = -lwebsockets -lssl -lcrypto -lnng -lprotobuf-c -lrocksdb -lsodium -ljansson -lz \
-            -lkissfft-float -lm -lpthread
+            -lkissfft-float -lseccomp -lm -lpthread
 
 services := $(notdir $(patsubst %/main.c,%,$(wildcard services/*/main.c)))
 folders  := $(notdir $(wildcard services/*))

@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "common/principal.h"
+#include "common/sandbox.h"
 #include "common/store.h"
 
 #include <errno.h>
@@ -54,20 +55,19 @@ static const char *data_from(int argc, char **argv)
 	return getenv("RAEH_DATA") ? getenv("RAEH_DATA") : "./data";
 }
 
+static bool directory_made(const char *path)
+{
+	if (mkdir(path, 0700) == 0 || errno == EEXIST)
+		return true;
+	log_error("directory", "path=%s why=\"%s\"", path, strerror(errno));
+	return false;
+}
+
 static bool directories_made(const char *data)
 {
-	static const char *const names[] = { "", "/run", "/secret" };
+	AUTO_MEM char *run = xasprintf("%s/run", data), *secret = xasprintf("%s/secret", data);
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		char path[4096];
-
-		(void)snprintf(path, sizeof path, "%s%s", data, names[i]);
-		if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-			log_error("directory", "path=%s why=\"%s\"", path, strerror(errno));
-			return false;
-		}
-	}
-	return true;
+	return directory_made(data) && directory_made(run) && directory_made(secret);
 }
 
 static void watch_signals(struct process *process)
@@ -86,20 +86,21 @@ static void watch_signals(struct process *process)
 int process_start(struct process *process, const char *service, const struct config_item *own,
                   int argc, char **argv)
 {
-	const char *level_text, *ca, *cert, *hosts;
+	const char *level_text;
 	struct config_item items[MAX_ITEMS] = {
-		{"data",       CONFIG_TEXT, &process->data, "./data", 0, 0,
-                 "directory of the installation"		                                                 },
-		{ "log-level", CONFIG_TEXT, &level_text,    "info",   0, 0,
-                 "debug, info, warn or error"		                                                    },
-		{ "bus-ca",    CONFIG_TEXT, &ca,            NULL,     0, 0, "PEM file: the bus speaks mutual TLS"},
-		{ "bus-cert",  CONFIG_TEXT, &cert,          NULL,     0, 0, "PEM file: own certificate and key"  },
-		{ "bus-hosts", CONFIG_TEXT, &hosts,         NULL,     0, 0,
-                 "name=host:port,… of every service"		                                           },
+		{"data",       CONFIG_TEXT, &process->data,      "./data", 0, 0,
+                 "directory of the installation"      },
+		{ "log-level", CONFIG_TEXT, &level_text,         "info",   0, 0,
+                 "debug, info, warn or error"         },
+		{ "bus-ca",    CONFIG_TEXT, &process->bus_ca,    NULL,     0, 0,
+                 "PEM file: the bus speaks mutual TLS"},
+		{ "bus-cert",  CONFIG_TEXT, &process->bus_cert,  NULL,     0, 0,
+                 "PEM file: own certificate and key"  },
+		{ "bus-hosts", CONFIG_TEXT, &process->bus_hosts, NULL,     0, 0,
+                 "name=host:port,… of every service"},
 	};
 	size_t n = 5;
-	char why[256], *file, *run;
-	struct bus_config bus_config;
+	char why[256], *file;
 	enum log_level level;
 	enum err err;
 
@@ -125,15 +126,38 @@ int process_start(struct process *process, const char *service, const struct con
 		return 1;
 	process->loop = loop_new();
 	watch_signals(process);
-	run = process_path(process, "run");
-	bus_config = (struct bus_config){ run, ca, cert, hosts };
-	err = bus_open(process->loop, &bus_config, &process->bus);
-	mem_free(run);
-	if (err != OK) {
-		log_error("bus", "err=%s", err_name(err));
-		return 1;
-	}
 	return -1;
+}
+
+static bool confined(const struct process *process, const char *run, const char *store)
+{
+	AUTO_MEM char *secret = process_path(process, "secret");
+	const char *writable[] = { run, store, secret };
+	struct sandbox sandbox;
+	char why[256];
+	enum err err = sandbox_enter(writable, store ? 3 : 1, &sandbox, why);
+
+	if (err != OK)
+		log_error("sandbox", "err=%s why=\"%s\"", err_name(err), why);
+	else
+		log_debug("sandbox", "landlock=%d seccomp=%d", sandbox.landlock, sandbox.seccomp);
+	return err == OK;
+}
+
+bool process_enter(struct process *process, const char *store)
+{
+	AUTO_MEM char *run = process_path(process, "run");
+	AUTO_MEM char *path = store ? process_path(process, store) : NULL;
+	const struct bus_config config = { run, process->bus_ca, process->bus_cert,
+		                           process->bus_hosts };
+	enum err err;
+
+	if ((path && !directory_made(path)) || !confined(process, run, path))
+		return false;
+	err = bus_open(process->loop, &config, &process->bus);
+	if (err != OK)
+		log_error("bus", "err=%s", err_name(err));
+	return err == OK;
 }
 
 void process_done(struct process *process)

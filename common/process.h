@@ -1,8 +1,11 @@
 /*
  * process - what every service's main() begins and ends with.
  *
- * Settings (those of the service and the common ones), log, loop, signals (SIGTERM and
- * SIGINT stop the loop, or call on_stop), the bus. Not dumpable: no core holds a key.
+ *     process_start()   settings (those of the service and the common ones), log, loop, signals
+ *     process_enter()   the sandbox, the bus
+ *     process_done()
+ *
+ * SIGTERM and SIGINT stop the loop. Not dumpable: no core holds a key.
  *
  * The installation's directory (--data):
  *     raeh.conf   settings file      run/     bus sockets, slot locks (0700)
@@ -18,6 +21,7 @@
 struct process {
 	const char *name; /* "auth", "publisher-0" … for log and metrics */
 	const char *data; /* --data */
+	const char *bus_ca, *bus_cert, *bus_hosts;
 	struct loop *loop;
 	struct bus *bus;
 };
@@ -26,6 +30,9 @@ struct process {
  * faults itself. Returns -1 to go on, else the exit status to return from main(). */
 int process_start(struct process *process, const char *service, const struct config_item *own,
                   int argc, char **argv);
+/* Into the sandbox, and onto the bus. From here on the process writes in DATA/run only, and where
+ * it has a store (NULL: none) in DATA/store, which is made, and DATA/secret. False: logged. */
+bool process_enter(struct process *process, const char *store);
 void process_done(struct process *process);
 
 /* DATA/name as a new string. */

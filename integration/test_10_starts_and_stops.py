@@ -56,6 +56,16 @@ def test_the_stack_starts_answers_and_stops(stack):
         httpx.get(stack.url, trust_env=False)
 
 
+def test_every_service_is_confined(stack):
+    """What the sandbox refuses is tested beside it; here, that everyone is in it."""
+    for name, pid in stack.processes().items():
+        with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        assert (name, status["NoNewPrivs"], status["Seccomp"]) == (name, "1", "2")
+        kept = 1 << 1 | 1 << 19  # DAC_OVERRIDE; and SYS_PTRACE, for the sanitizer's sake
+        assert int(status["CapPrm"], 16) & ~kept == 0, (name, status["CapPrm"])
+
+
 def test_a_line_of_status_tells_of_each_process(stack):
     text = stack.log()
     for label in ("raeh-auth", "raeh-router", "raeh-publisher 0", "raeh-publisher 1",

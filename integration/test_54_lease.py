@@ -13,28 +13,28 @@ from client import close_of, closed_session, frame, frames, rest, session_of, su
 from edges import connection_to
 from fleet import digest, stored, wait_ready
 from raw import Peer
-from stack import ROOT, Stack, environment, until
+from stack import ROOT, Stack, until
 
 LEASE_MS = 2000
 LEASE_S = LEASE_MS / 1000
 
 
 @pytest.fixture(scope="module")
-def faults(tmp_path_factory):
-    """The directory that the fault injector looks into."""
-    return tmp_path_factory.mktemp("faults")
+def stack(tmp_path_factory):
+    library = tmp_path_factory.mktemp("faults") / "faults.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library,
+                    ROOT / "integration/preload/faults.c"], check=True)
+    stack = Stack("--lease-ms", str(LEASE_MS), edges=2, publishers=1)
+    stack.env |= {"LD_PRELOAD": str(library), "FAULTS_DIR": str(stack.data / "run"),
+                  "ASAN_OPTIONS": stack.env["ASAN_OPTIONS"] + ":verify_asan_link_order=0"}
+    yield stack.start()
+    stack.close()
 
 
 @pytest.fixture(scope="module")
-def stack(faults):
-    library = faults / "faults.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library,
-                    ROOT / "integration/preload/faults.c"], check=True)
-    env = {"LD_PRELOAD": str(library), "FAULTS_DIR": str(faults),
-           "ASAN_OPTIONS": environment()["ASAN_OPTIONS"] + ":verify_asan_link_order=0"}
-    stack = Stack("--lease-ms", str(LEASE_MS), edges=2, publishers=1, env=env).start()
-    yield stack
-    stack.close()
+def faults(stack):
+    """The directory that the fault injector looks into: one in which every service may write."""
+    return stack.data / "run"
 
 
 async def stored_frames(stack, key, session, n, through=None):

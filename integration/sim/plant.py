@@ -64,7 +64,7 @@ def build(build_dir, name, path, old, new):
     objects = glob.glob(f"{build_dir}/integration/sim/*.o")
     archives = glob.glob(f"{build_dir}/services/*.a") + [f"{build_dir}/common.a", f"{build_dir}/proto.a"]
     libs = ("-lwebsockets -lssl -lcrypto -lnng -lprotobuf-c -lrocksdb -lsodium -ljansson -lz "
-            "-lkissfft-float -lm -lpthread").split()
+            "-lkissfft-float -lseccomp -lm -lpthread").split()
     subprocess.run(["cc", "-std=gnu11", "-O2", "-w", "-fPIE", "-pie", "-D_GNU_SOURCE", "-I.",
                     f"-I{build_dir}/proto", "-Wl,--as-needed", "-o", sim, faulty, *objects,
                     "-Wl,--start-group", *archives, "-Wl,--end-group", *libs], check=True)

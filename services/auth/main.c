@@ -69,9 +69,11 @@ int main(int argc, char **argv)
 	struct process process = { 0 };
 	int status = process_start(&process, "auth", settings, argc, argv);
 
+	if (status < 0 && !sign_up_of(sign_up_text, &sign_up))
+		status = STATUS_SETTINGS;
 	if (status < 0)
-		status = !sign_up_of(sign_up_text, &sign_up) ? STATUS_SETTINGS
-		                                             : run(&process, lease_ms, sign_up);
+		status = process_enter(&process, "auth") ? run(&process, lease_ms, sign_up)
+		                                         : EXIT_FAILURE;
 	process_done(&process);
 	return status;
 }

@@ -1,5 +1,6 @@
 /* doctor.h: the machine and the directory. */
 #include "common/clock.h"
+#include "common/sandbox.h"
 #include "services/cli/doctor.h"
 
 #include <dirent.h>
@@ -46,6 +47,20 @@ static void check_files(struct doctor *doctor)
 	           "a process may open %" PRIu64 " files and sockets", (uint64_t)limit.rlim_max);
 }
 
+/* Services run without it where the kernel has none, so that is no fault. */
+static void check_sandbox(struct doctor *doctor)
+{
+	int version = sandbox_landlock();
+
+	if (version > 0)
+		doctor_add(doctor, "sandbox", NULL,
+		           "services write in their own directories only (Landlock %d)", version);
+	else
+		doctor_add(
+		        doctor, "sandbox", NULL,
+		        "this kernel has no Landlock: a service may write wherever its user may");
+}
+
 /* The programs cannot have been made in the future. */
 static void check_clock(struct doctor *doctor)
 {
@@ -66,6 +81,7 @@ void doctor_host(struct doctor *doctor)
 	check_programs(doctor);
 	check_files(doctor);
 	check_clock(doctor);
+	check_sandbox(doctor);
 }
 
 /* ---- the directory ---- */

@@ -3,7 +3,8 @@
  *
  *     devices, apps ──ws, http──► edge ──bus──► auth, router, publisher-<n>
  *
- * This file only assembles: settings, the slot's lock, listening sockets, the actor, net.
+ * This file only assembles: settings, the sandbox, the slot's lock, listening
+ * sockets, the actor, net.
  */
 #include "common/log.h"
 #include "common/process.h"
@@ -165,7 +166,7 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	if (!lock_slot(&process, set.slot))
+	if (!process_enter(&process, NULL) || !lock_slot(&process, set.slot))
 		return EXIT_FAILURE;
 	status = run(&process, &set);
 	process_done(&process);

@@ -30,7 +30,7 @@ static int serve(struct process *process, struct publisher_deps deps)
 	process->name = name;
 	if (!publisher_count_agrees(process->data, deps.publishers))
 		return STATUS_SETTINGS;
-	if (!process_secret(process, "bus.key", secret))
+	if (!process_enter(process, name) || !process_secret(process, "bus.key", secret))
 		return EXIT_FAILURE;
 	store = process_store(process, name);
 	if (!store)
@@ -60,7 +60,7 @@ int main(int argc, char **argv)
                  "insights published longer ago are removed; 0: kept for ever" },
 		{ 0             },
 	};
-	struct process process;
+	struct process process = { 0 };
 	int status;
 
 	if (argc > 1 && strcmp(argv[1], "analyze") == 0)

@@ -45,13 +45,13 @@ int main(int argc, char **argv)
                  "how many publishers there are" },
 		{ 0},
 	};
-	struct process process;
+	struct process process = { 0 };
 	struct store *store;
 	int status = process_start(&process, "router", settings, argc, argv);
 
 	if (status >= 0)
 		return status;
-	store = process_store(&process, "router");
+	store = process_enter(&process, "router") ? process_store(&process, "router") : NULL;
 	status = store ? serve(&process, store, publishers) : EXIT_FAILURE;
 	store_close(store);
 	process_done(&process);

@@ -2,6 +2,7 @@
 import json
 import subprocess
 
+import httpx
 import pytest
 import websockets
 
@@ -73,6 +74,22 @@ async def test_without_a_good_key_the_socket_opens_and_closes_with_4001(
     code, reason = await close_of(open_with(stack, path, model, query, protocols, headers))
     assert code == 4001 and reason
     assert UNKNOWN_KEY not in reason
+
+
+async def test_a_key_that_is_missing_malformed_or_mistyped_is_refused_alike(stack, model):
+    answers = set()
+    for bad in ("", "x", "raeh_short", UNKNOWN_KEY + "x", UNKNOWN_KEY[:-1] + "F"):
+        headers = {"Authorization": f"Bearer {bad}"} if bad else None
+        answers.add(await close_of(open_with(stack, PATHS[0], model, "", None, headers)))
+        refused = httpx.get(f"{stack.url}/v1/sessions", headers=headers, trust_env=False)
+        assert refused.headers["www-authenticate"] == "Bearer"
+        answers.add((4001 if refused.status_code == 401 else 0, refused.json()["detail"]))
+    assert len(answers) == 1 and answers.pop()[0] == 4001
+
+
+async def test_the_subprotocol_is_answered_as_the_client_wrote_it(stack, key, model):
+    async with open_with(stack, PATHS[1], model, "", ["Bearer", key.key]) as socket:
+        assert greeting(await receive(socket)) and socket.subprotocol == "Bearer"
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -50,7 +50,7 @@ enum credential_fault cookie_find(const struct net_request *request, char ret[CR
 	        cookie_is_own_origin(request) && (request->endpoint == NET_HTTP || request->origin);
 
 	if (!value || len == 0 || !ours) {
-		(void)snprintf(why, 124, "no API key was given");
+		(void)snprintf(why, 124, "%s", CREDENTIAL_EXPECTED);
 		return CREDENTIAL_MISSING;
 	}
 	if (!apikey_is_secret(SECRET_LOGIN, value, len)) {

@@ -10,7 +10,7 @@
 #include <strings.h>
 
 /* What one place held. */
-enum found { FOUND_NONE, FOUND_ONE, FOUND_BAD };
+enum found { FOUND_NONE, FOUND_ONE, FOUND_BAD, FOUND_TWO };
 
 struct candidate {
 	char text[CREDENTIAL_MAX + 1];
@@ -50,13 +50,14 @@ static enum found from_query(const struct net_request *request, struct candidate
 	char second[CREDENTIAL_MAX + 1];
 	enum err err = query_get(request->query, "api_key", ret->text, sizeof ret->text);
 	enum err again = query_get_nth(request->query, "api_key", 1, second, sizeof second);
-	bool same = again == OK && err == OK && strcmp(ret->text, second) == 0;
+	bool other = again == OK && err == OK && strcmp(ret->text, second) != 0;
 
 	sodium_memzero(second, sizeof second);
-	if (err == ERR_NOT_FOUND)
+	if (err == ERR_NOT_FOUND || (err == OK && !ret->text[0] && !other))
 		return FOUND_NONE;
-	return err == OK && ret->text[0] && (again == ERR_NOT_FOUND || same) ? FOUND_ONE
-	                                                                     : FOUND_BAD;
+	if (err != OK || (again != OK && again != ERR_NOT_FOUND))
+		return FOUND_BAD;
+	return other ? FOUND_TWO : FOUND_ONE;
 }
 
 /* The element after `bearer` in the list, or NULL. */
@@ -82,18 +83,24 @@ static enum found from_subprotocols(const struct net_request *request, struct ca
 
 const char *credential_subprotocol(const struct net_request *request)
 {
-	return after_bearer(request->subprotocols) ? "bearer" : NULL;
+	/* A client takes nothing but the very word that it offered. */
+	static const char *const spellings[] = { "bearer", "Bearer", "BEARER" };
+	const char *list = request->subprotocols;
+
+	if (!after_bearer(list))
+		return NULL;
+	for (size_t i = 0; i < ARRAY_LEN(spellings); i++)
+		if (strncmp(skip_blanks(list), spellings[i], 6) == 0)
+			return spellings[i];
+	return spellings[0];
 }
 
-static enum credential_fault check_form(const char *text, char why[124])
+static enum credential_fault check_form(const char *text)
 {
 	size_t len = strlen(text);
-	enum apikey_fault fault = apikey_check(text, len);
+	bool good = apikey_check(text, len) == APIKEY_GOOD || apikey_is_token_form(text, len);
 
-	if (fault == APIKEY_GOOD || apikey_is_token_form(text, len))
-		return CREDENTIAL_GOOD;
-	(void)snprintf(why, 124, "%s", apikey_fault_text(fault));
-	return CREDENTIAL_MALFORMED;
+	return good ? CREDENTIAL_GOOD : CREDENTIAL_MALFORMED;
 }
 
 enum credential_fault credential_find(const struct net_request *request,
@@ -107,20 +114,16 @@ enum credential_fault credential_find(const struct net_request *request,
 	enum credential_fault fault = CREDENTIAL_MISSING;
 	struct candidate first = { "" }, other;
 
-	(void)snprintf(why, 124, "no API key was given");
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
 		enum found found = places[i](request, &other);
 
 		if (found == FOUND_BAD) {
-			(void)snprintf(why, 124,
-			               "expected one API key, `Bearer raeh_…` or api_key=raeh_…");
 			fault = CREDENTIAL_MALFORMED;
 			break;
 		}
 		if (found == FOUND_NONE)
 			continue;
-		if (first.text[0] && strcmp(first.text, other.text) != 0) {
-			(void)snprintf(why, 124, "two different API keys in one request");
+		if (found == FOUND_TWO || (first.text[0] && strcmp(first.text, other.text) != 0)) {
 			fault = CREDENTIAL_TWO;
 			break;
 		}
@@ -128,7 +131,10 @@ enum credential_fault credential_find(const struct net_request *request,
 		fault = CREDENTIAL_GOOD;
 	}
 	if (fault == CREDENTIAL_GOOD)
-		fault = check_form(first.text, why);
+		fault = check_form(first.text);
+	(void)snprintf(why, 124, "%s",
+	               fault == CREDENTIAL_TWO ? "two different API keys in one request"
+	                                       : CREDENTIAL_EXPECTED);
 	if (fault == CREDENTIAL_GOOD)
 		memcpy(ret, first.text, sizeof first.text);
 	else if (fault == CREDENTIAL_MISSING)

@@ -16,18 +16,23 @@
 
 #define CREDENTIAL_MAX 512 /* bytes, TOKEN_MAX */
 
+/* The uniform refusal of what is missing, malformed or mistyped; `raeh key lint` says more. */
+#define CREDENTIAL_EXPECTED                                                                        \
+	"expected an API key (raeh_ and 36 characters, the last 6 a checksum): none, or a "        \
+	"mistyped one"
+
 enum credential_fault {
 	CREDENTIAL_GOOD,
 	CREDENTIAL_MISSING,
-	CREDENTIAL_MALFORMED, /* why says in what */
-	CREDENTIAL_TWO,       /* two different ones */
+	CREDENTIAL_MALFORMED,
+	CREDENTIAL_TWO, /* two different ones */
 };
 
 /* ret is written (and must be wiped) on CREDENTIAL_GOOD alone. why never holds a part of it. */
 enum credential_fault credential_find(const struct net_request *request,
                                       char ret[CREDENTIAL_MAX + 1], char why[124]);
 
-/* "bearer" when the client offered `bearer, <anything>`, else NULL. */
+/* "bearer", as the client wrote it, when it offered `bearer, <anything>`, else NULL. */
 const char *credential_subprotocol(const struct net_request *request);
 
 #endif

@@ -278,6 +278,21 @@ def test_another_account_has_no_such_session(stack, recorded):
         assert other.get(f"/v1/sessions/{recorded}/frames").status_code == 404
 
 
+def test_who_looks_on_gets_the_newest_then_what_came_since(http, recorded):
+    """The order of arrival was 12, 0, 2, 1, 3, 10, 11, three slots each."""
+    answer = http.get(f"/v1/sessions/{recorded}/frames", params={"newest": 6, "slot": 0})
+    assert {(int(float(row[0])) - T0_MS) // 1000 for row in rows(answer)[1:]} == {10, 11}
+    link = answer.links["next"]["url"]
+    assert "newest=6" in link and "slot=0" in link and "after=21" in link
+    answer = http.get(link)
+    assert rows(answer)[1:] == [] and answer.links["next"]["url"] == link
+    answer = http.get(f"/v1/sessions/{recorded}/frames", params={"after": 18})
+    assert len(rows(answer)[1:]) == 100 + 3 * 64 + 50
+    assert answer.links["next"]["url"].endswith("after=21")
+    assert "link" not in http.get(f"/v1/sessions/{recorded}/frames").headers
+    assert http.get(f"/v1/sessions/{recorded}/frames?newest=0").status_code == 400
+
+
 def test_what_cannot_be_is_refused(http, recorded):
     url = f"/v1/sessions/{recorded}/frames"
     assert http.get(url, params={"format": "xls"}).status_code == 400

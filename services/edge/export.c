@@ -381,7 +381,7 @@ static void start(struct rest *rest, Publisher__PublisherReply *reply)
 {
 	struct export *export;
 	const char *fault;
-	char *headers;
+	char *headers, *link;
 
 	if (!has_place(rest))
 		return; /* others began while the publisher was asked */
@@ -395,13 +395,16 @@ static void start(struct rest *rest, Publisher__PublisherReply *reply)
 			rest_refuse(rest, 400, "slot: this session has no such slot", "");
 		return;
 	}
-	headers = xasprintf(HTTP_HEADERS "Content-Type: %s\r\n"
-	                                 "Content-Disposition: attachment; filename=\"%s.%s\"\r\n",
-	                    export->format == EXPORT_CSV ? "text/csv; charset=utf-8"
-	                                                 : "application/octet-stream",
-	                    export->session_id, formats[export->format]);
-	if (!reply->more)
+	link = export_tail_link(rest, export);
+	headers =
+	        xasprintf(HTTP_HEADERS "Content-Type: %s\r\n"
+	                               "Content-Disposition: attachment; filename=\"%s.%s\"\r\n%s",
+	                  export->format == EXPORT_CSV ? "text/csv; charset=utf-8"
+	                                               : "application/octet-stream",
+	                  export->session_id, formats[export->format], link);
+	if (!reply->more || *link)
 		all_runs_known(export);
+	mem_free(link);
 	rest->edge->metrics.exports_under_way++;
 	rest_stream_start(rest, 200, headers, &stream, export);
 	mem_free(headers);

@@ -73,6 +73,10 @@ struct export
 	size_t n_records, room_records, at_record;
 };
 
+/* For who looks on (`after`, `newest`) the first page is all there is: a Link header for what
+ * comes behind it. Else "". A new string: mem_free(). */
+char *export_tail_link(const struct rest *rest, const struct export *export);
+
 const Raeh__Slot *export_slot(const struct export *export, uint32_t slot_id);
 
 /* What differs between the formats: export_lines.c, export_records.c. */

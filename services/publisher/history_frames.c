@@ -115,6 +115,8 @@ static void refuse(struct bus_call *call, enum err err)
 {
 	if (err == ERR_NOT_FOUND)
 		history_refuse(call, 404, HISTORY_NO_SESSION);
+	else if (err == ERR_MALFORMED)
+		history_refuse(call, 400, "newest: expected 1 to 1000");
 	else
 		history_refuse(call, 503, HISTORY_NO_STORE);
 }
@@ -205,10 +207,41 @@ static void answer_runs(struct history *history, struct bus_call *call, const st
 	turns_answer_read(history->turns, call, &reply);
 }
 
-/* Item 0 is the opening. */
-static uint64_t first_of(const Publisher__FrameRuns *asked)
+/* The number of the last frame but `newest - 1`, or `first` when there are no more from there on.
+ */
+static enum err find_newest(struct store *store, const struct session_name *name, uint64_t first,
+                            uint32_t newest, uint64_t *ret)
 {
-	return asked->page_case == PUBLISHER__FRAME_RUNS__PAGE_NEXT_NUMBER ? asked->next_number : 1;
+	AUTO(scan_close) struct store_scan *scan = NULL;
+	struct bytes bytes, value;
+	struct key from, to;
+	uint64_t number = first;
+
+	session_key(&from, name, 'f');
+	to = from;
+	key_add_u64(&from, first);
+	key_add_u64(&to, UINT64_MAX);
+	scan = scan_open(store, key_bytes(&from), key_bytes(&to), true);
+	while (newest-- > 0 && scan_next(scan, &bytes, &value))
+		number = key_read_u64((const uint8_t *)bytes.data + bytes.len - 8);
+	*ret = number;
+	return scan_err(scan);
+}
+
+/* Where the page begins. Item 0 is the opening. */
+static enum err find_first(struct store *store, const struct session_name *name,
+                           const Publisher__FrameRuns *asked, uint64_t *ret)
+{
+	if (asked->page_case == PUBLISHER__FRAME_RUNS__PAGE_NEXT_NUMBER) {
+		*ret = asked->next_number;
+		return OK;
+	}
+	*ret = asked->has_after && asked->after < UINT64_MAX ? asked->after + 1 : 1;
+	if (!asked->has_newest)
+		return OK;
+	if (asked->newest < 1 || asked->newest > SLICE_ROWS)
+		return ERR_MALFORMED;
+	return find_newest(store, name, *ret, asked->newest, ret);
 }
 
 void history_frame_runs(struct history *history, const struct asker *asker, struct bus_call *call,
@@ -217,6 +250,7 @@ void history_frame_runs(struct history *history, const struct asker *asker, stru
 	Events__StoredOpening *opening = NULL;
 	struct session_name name;
 	struct buf runs = { 0 };
+	uint64_t first = 0;
 	enum err err = find(history, asker, asked->id, &name, &opening);
 	struct walk walk = {
 		.opening = opening,
@@ -226,8 +260,10 @@ void history_frame_runs(struct history *history, const struct asker *asker, stru
 		.to_ms = asked->has_to_at ? asked->to_at : INT64_MAX,
 	};
 
+	if (err == OK)
+		err = find_first(history->store, &name, asked, &first);
 	if (err == OK) {
-		walk_start(&walk, history->store, &name, first_of(asked), UINT64_MAX);
+		walk_start(&walk, history->store, &name, first, UINT64_MAX);
 		gather_runs(&walk, &runs);
 		err = walk_end(&walk, history);
 	}

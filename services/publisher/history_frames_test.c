@@ -107,6 +107,75 @@ Test(history_frames, looks_at_a_bounded_number_of_rows_and_goes_on_from_there)
 	rig_free(rig);
 }
 
+static void first_and_last(struct rig *rig, const struct rig_session *session,
+                           Publisher__FrameRuns *asked, uint64_t ret[3])
+{
+	Publisher__PublisherReply *reply = ask_runs(rig, session, NULL, asked);
+	const Publisher__FrameRunList *list = reply->frame_runs;
+
+	cr_assert_eq(reply->result_case, PUBLISHER__PUBLISHER_REPLY__RESULT_FRAME_RUNS);
+	ret[0] = list->n_runs > 0 ? list->runs[0]->first : 0;
+	ret[1] = list->n_runs > 0 ? list->runs[list->n_runs - 1]->last : 0;
+	ret[2] = list->next;
+	wire_free(&reply->base);
+}
+
+Test(history_frames, begins_behind_a_frame_or_with_the_newest_for_who_looks_on)
+{
+	static const struct {
+		uint64_t after, newest; /* 0: not asked for */
+		uint64_t want[3];       /* first, last, next */
+	} rows[] = {
+		{2,   0,    { 3, 6, 7 } },
+                { 0,  2,    { 5, 6, 7 } },
+                { 0,  1000, { 1, 6, 7 } },
+		{ 2,  2,    { 5, 6, 7 } },
+                { 5,  2,    { 6, 6, 7 } },
+                { 6,  2,    { 0, 0, 7 } },
+		{ 90, 2,    { 0, 0, 91 }},
+	};
+	static const int seconds[] = { 0, 1, 2, 3, 4, 5 };
+	struct rig *rig = rig_new(1);
+	struct rig_session session = rig_session(rig, 5);
+	uint64_t got[3];
+
+	send_at(rig, &session, seconds, ARRAY_LEN(seconds));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		Publisher__FrameRuns asked = PUBLISHER__FRAME_RUNS__INIT;
+
+		asked.has_after = rows[i].after > 0;
+		asked.after = rows[i].after;
+		asked.has_newest = rows[i].newest > 0;
+		asked.newest = (uint32_t)rows[i].newest;
+		first_and_last(rig, &session, &asked, got);
+		for (size_t n = 0; n < ARRAY_LEN(got); n++)
+			cr_assert_eq(got[n], rows[i].want[n], "row %zu, number %zu: %llu", i, n,
+			             (unsigned long long)got[n]);
+	}
+	rig_free(rig);
+}
+
+Test(history_frames, of_the_newest_asks_for_a_number_that_fits_a_page)
+{
+	static const int seconds[] = { 0 };
+	static const uint32_t wrong[] = { 0, 1001, UINT32_MAX };
+	struct rig *rig = rig_new(1);
+	struct rig_session session = rig_session(rig, 5);
+
+	send_at(rig, &session, seconds, 1);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		Publisher__FrameRuns asked = PUBLISHER__FRAME_RUNS__INIT;
+		Publisher__PublisherReply *reply;
+
+		asked.has_newest = 1;
+		asked.newest = wrong[i];
+		reply = ask_runs(rig, &session, NULL, &asked);
+		cr_assert(reply->error && reply->error->status == 400);
+		wire_free(&reply->base);
+	}
+	rig_free(rig);
+}
+
 Test(history_frames, gives_the_frames_of_a_stretch_of_time)
 {
 	static const int seconds[] = { 0, 1, 2, 10, 11, 5 };

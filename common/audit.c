@@ -213,7 +213,7 @@ struct wanted {
 	int64_t from_ms, to_ms;
 	bool has_key;
 	struct uuid key;
-	const char *action;
+	const char *action, *without;
 	uint64_t before;
 };
 
@@ -238,6 +238,7 @@ static bool read_wanted(const Raeh__ListAudit *list, struct wanted *ret, char wh
 	ret->from_ms = list->has_from_at ? list->from_at : INT64_MIN;
 	ret->to_ms = list->has_to_at ? list->to_at : INT64_MAX;
 	ret->action = list->action;
+	ret->without = list->without;
 	ret->has_key = list->key_id;
 	ret->before = UINT64_MAX;
 	if (ret->limit < 1 || ret->limit > AUDIT_LIMIT_MOST)
@@ -264,6 +265,8 @@ static bool passes(const struct wanted *wanted, const Events__AuditRow *row)
 	if (row->at_ms < wanted->from_ms || row->at_ms > wanted->to_ms)
 		return false;
 	if (wanted->action && strcmp(wanted->action, row->action) != 0)
+		return false;
+	if (wanted->without && strcmp(wanted->without, row->action) == 0)
 		return false;
 	return !wanted->has_key || is_key(row->has_by, row->by, &wanted->key) ||
 	       is_key(row->has_target, row->target, &wanted->key);

@@ -151,7 +151,7 @@ Test(audit, leaves_out_what_its_service_keeps_silent_about)
 Test(audit, filters_by_time_key_and_action)
 {
 	Raeh__ListAudit by_time = RAEH__LIST_AUDIT__INIT, by_key = RAEH__LIST_AUDIT__INIT,
-	                by_action = RAEH__LIST_AUDIT__INIT;
+	                by_action = RAEH__LIST_AUDIT__INIT, without = RAEH__LIST_AUDIT__INIT;
 
 	for (uint8_t i = 1; i <= 5; i++)
 		deletes(&account, i, i, i % 2);
@@ -167,6 +167,10 @@ Test(audit, filters_by_time_key_and_action)
 	expect(&by_action, "");
 	by_action.action = (char *)"model_deleted";
 	expect(&by_action, "r5 r4 r3 r2 r1 ");
+	without.without = (char *)"model_created";
+	expect(&without, "r5 r4 r3 r2 r1 ");
+	without.without = (char *)"model_deleted";
+	expect(&without, "");
 }
 
 Test(audit, goes_on_where_a_page_ended)

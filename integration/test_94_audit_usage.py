@@ -152,6 +152,9 @@ def test_pages_go_through_both_parts_and_leave_nothing_out(stack, backend):
             assert [row["id"] for row in pages] == [row["id"] for row in whole]
         minted = http.get("/v1/audit?action=key_minted").json()
         assert len(minted) == 5 and all(row["action"] == "key_minted" for row in minted)
+        others = http.get("/v1/audit?without=key_minted").json()
+        assert [row["id"] for row in others] == [
+            row["id"] for row in whole if row["action"] != "key_minted"]
         of_key = http.get(f"/v1/audit?key_id={minted[0]['target']}").json()
         assert [row["id"] for row in of_key] == [minted[0]["id"]]
         middle = whole[4]["created_at"]

@@ -105,6 +105,7 @@ struct edge {
 	struct timer closings_retry;
 	struct list requests;   /* struct rest: REST requests under way           */
 	size_t export_runs;     /* held by the exports under way */
+	size_t answer_bytes;    /* held by the answers under way: rest_hold() */
 	struct list pings;      /* struct readiness: /readyz under way            */
 	struct list gatherings; /* struct gathering: /metrics under way         */
 	struct list leaving;    /* struct rest: answered, a service still works   */

@@ -23,6 +23,7 @@ void rest_release(struct rest *rest)
 {
 	rest_drop_replies(rest);
 	rest_drop_questions(rest);
+	rest_hold(rest, 0);
 	buf_free(&rest->pages);
 	if (rest->request)
 		wire_free(rest->request);

@@ -12,6 +12,7 @@
  *     rest_cache.c    ETag and 304, gzip
  *     rest_audit.c    the audit trail, of the two services that have a part of it
  *     rest_limit.c    the rate of the key, and RateLimit-… in every answer to it
+ *     rest_room.c     how much the answers under way may take together
  *     rest_open.c     what needs no key: /healthz, /readyz, OPTIONS
  *     rest_handler.h  for handlers of the edge's own (a row with `here`)
  */
@@ -24,6 +25,10 @@
 #define REST_REVOKE_MS   60000 /* a revoke waits for every edge, or its lease */
 #define REST_PATH_PARAMS 2
 #define REST_LIST_BYTES  (64u * 1024 * 1024) /* of a list made of pages */
+/* Of answers that are being made, or not yet read to their end: all, and those of one account. */
+#define REST_ANSWERS_BYTES (256u * 1024 * 1024)
+#define REST_ACCOUNT_BYTES (96u * 1024 * 1024)
+#define REST_SHORT_BYTES   (64u * 1024) /* an answer that is never refused for that */
 
 enum rest_service {
 	REST_AUTH,

@@ -40,6 +40,11 @@ void rest_answer_get(struct rest *rest, const char *type, const char *text, cons
 	char tag[TAG_TEXT], *headers;
 	bool smaller;
 
+	rest_hold(rest, body.len);
+	if (!rest_has_room(rest)) {
+		problem_respond(rest->conn, 503, REST_NO_ROOM, "Retry-After: 10\r\n");
+		return;
+	}
 	tag_of(text, extra, tag);
 	if (has_it(rest->if_none_match, tag)) {
 		headers = xasprintf(HTTP_HEADERS "ETag: W/%s\r\nVary: Accept-Encoding\r\n%s", tag,

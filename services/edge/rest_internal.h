@@ -39,6 +39,7 @@ struct rest {
 	const struct rest_stream *stream;
 	void *stream_ctx;
 	bool stream_ended;
+	size_t held_bytes; /* of its answer: rest_hold() */
 };
 
 /* ---- rest_message.c: by descriptor ---- */
@@ -85,6 +86,14 @@ void rest_drop_questions(struct rest *rest); /* nobody calls back any more */
  * request has ended (rest_gone). */
 void rest_hand_over(struct rest *rest);
 void rest_answer_message(struct rest *rest, const ProtobufCMessage *result, const char *extra);
+
+/* ---- rest_room.c ---- */
+
+/* Its answer takes so many bytes, from now until it is released. */
+void rest_hold(struct rest *rest, size_t bytes);
+/* False: with what it holds, too much is held; the client is told REST_NO_ROOM with 503. */
+bool rest_has_room(const struct rest *rest);
+#define REST_NO_ROOM "too many long answers wait to be read"
 
 /* ---- rest_cache.c ---- */
 

@@ -163,6 +163,11 @@ void rest_take_page(struct rest *rest)
 	const Publisher__InsightList *list = reply->insights;
 
 	append_page(rest, list);
+	rest_hold(rest, rest->pages.len);
+	if (!rest_has_room(rest)) {
+		rest_refuse(rest, 503, REST_NO_ROOM, "Retry-After: 10\r\n");
+		return;
+	}
 	if (list->n_items == 0 || command->has_limit) {
 		rest->is_cut = command->has_limit && reply->more;
 		answer_pages(rest, list);

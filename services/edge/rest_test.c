@@ -412,6 +412,31 @@ Test(rest, gathers_the_pages_of_a_session_until_one_is_empty)
 	cr_assert_str_eq((char *)conn->body.data + conn->body.len - 2, "]");
 }
 
+/* What other accounts' answers hold. */
+Test(rest, refuses_a_long_list_while_too_much_waits_to_be_read)
+{
+	size_t others = REST_ANSWERS_BYTES - 40000;
+	struct conn *conn;
+
+	fake.edge->answer_bytes = others;
+	conn = get("/v1/sessions/x/insights", "");
+	key_is_good();
+	insights_from(0, "p", 8);
+	insights_from(0, "q", 0);
+	cr_assert_eq(conn->status, 200, "a short one is never refused");
+	cr_assert_gt(fake.edge->answer_bytes, others, "it is held until it was read");
+	client_goes(conn);
+	cr_assert_eq(fake.edge->answer_bytes, others);
+
+	conn = get("/v1/sessions/x/insights", "");
+	while (conn->status == 0)
+		insights_from(0, "p", 8);
+	assert_answer(conn, 503, "too many long answers");
+	cr_assert_eq(fake.edge->answer_bytes, others, "what was made of it is gone");
+	cr_assert_eq(asked_count("publisher-0"), 0);
+	fake.edge->answer_bytes = 0;
+}
+
 Test(rest, asks_for_one_page_when_a_limit_is_given)
 {
 	struct conn *conn = get("/v1/sessions/x/insights", "limit=2");

@@ -296,6 +296,12 @@ async def test_what_cannot_be_resumed_is_refused_with_4004(stack, key, model):
     await refusal("gone", gaps["session_id"], other, make_model(stack, other))
     await send(stack, key, model, "gone", [nth(0)])
     assert "newer session" in await refusal("gone", gaps["session_id"])
+    changing = make_model(stack, key)
+    before = await send(stack, key, changing, "changes", [nth(0)])
+    with rest(stack, key) as http:
+        added = http.post(f"/v1/device-models/{changing['id']}/modalities", json=TWO[1])
+    assert added.status_code == 201
+    assert "was changed" in await refusal("changes", before["session_id"], of=changing)
 
 
 # ---- clocks ----

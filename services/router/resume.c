@@ -9,6 +9,21 @@
 
 #define RESUME_MS 60000 /* after its end */
 
+/* The channels of a session are those that it began with: its publisher knows no others, and
+ * could not place what comes on them. */
+static bool model_has_changed(struct router *router, const struct command *command,
+                              const Events__SessionRow *row)
+{
+	Events__ModelRow *model;
+	bool changed;
+
+	if (view_model(router->deps.store, &command->account, &command->model, &model) != OK)
+		return true;
+	changed = model->model->updated_at > row->session->started_at;
+	wire_free(&model->base);
+	return changed;
+}
+
 /* Why it cannot; NULL when it can. */
 static const char *fault_of(struct router *router, const struct command *command,
                             const Events__SessionRow *row)
@@ -27,6 +42,8 @@ static const char *fault_of(struct router *router, const struct command *command
 		return "resume: a newer session of this device was opened";
 	if (row->has_close_code && clock_wall_ms() - row->session->ended_at > RESUME_MS)
 		return "resume: the session ended more than 60 s ago";
+	if (model_has_changed(router, command, row))
+		return "resume: the device model was changed since the session began";
 	return NULL;
 }
 

@@ -116,3 +116,35 @@ Test(resume, refuses_what_is_not_the_newest_session_of_the_device_or_ended_long_
 	assert_error(resume(&alice, &device, &newer, 2), 404, 4004,
 	             "resume: the session ended more than 60 s ago");
 }
+
+Test(resume, refuses_a_session_whose_model_has_changed)
+{
+	Router__RouterRequest request = ROUTER__ROUTER_REQUEST__INIT;
+	Router__AddChannel add = ROUTER__ADD_CHANNEL__INIT;
+	Router__RouterReply *reply;
+	char model[UUID_TEXT];
+	struct device device = a_device(model, 1);
+	struct uuid id;
+
+	given_model(&alice, "watch", 1, model);
+	id = given_session(&alice, &device);
+	assert_resumed(resume(&alice, &device, &id, 1), 1);
+	pass(10);
+	add.id = model;
+	add.modality = (char *)"ppg_red";
+	add.sample_rate_hz = 50;
+	request.command_case = ROUTER__ROUTER_REQUEST__COMMAND_ADD_CHANNEL;
+	request.add_channel = &add;
+	reply = ask_as(&alice, &request);
+	cr_assert_null(reply->error);
+	DONE_WITH(reply);
+	assert_error(resume(&alice, &device, &id, 2), 404, 4004,
+	             "resume: the device model was changed since the session began");
+	assert_status(&alice, &id, "open");
+	pass(10);
+	id = given_session(&alice, &device);
+	reply = resume(&alice, &device, &id, 3);
+	cr_assert_null(reply->error);
+	cr_assert_eq(reply->session_opened->n_slots, 2);
+	DONE_WITH(reply);
+}

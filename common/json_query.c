@@ -3,20 +3,13 @@
 
 #include "common/clock.h"
 #include "common/json_field.h"
+#include "common/uuid.h"
 #include "common/wire.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* A new string, or NULL: a bad escape, a zero byte, no UTF-8. */
 static char *decoded(const char *text, size_t len)
@@ -28,8 +21,8 @@ static char *decoded(const char *text, size_t len)
 		char c = text[i] == '+' ? ' ' : text[i];
 
 		if (c == '%') {
-			int high = i + 1 < len ? hex(text[i + 1]) : -1;
-			int low = i + 2 < len ? hex(text[i + 2]) : -1;
+			int high = i + 1 < len ? uuid_hex(text[i + 1]) : -1;
+			int low = i + 2 < len ? uuid_hex(text[i + 2]) : -1;
 
 			c = high < 0 || low < 0 ? '\0' : (char)(high << 4 | low);
 			i += 2;

@@ -64,7 +64,7 @@ void uuid_text(const struct uuid *id, char ret[UUID_TEXT])
 	*p = '\0';
 }
 
-static int hex_value(char c)
+int uuid_hex(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -87,8 +87,8 @@ bool uuid_parse(const char *text, struct uuid *ret)
 
 		if ((i == 4 || i == 6 || i == 8 || i == 10) && *p++ != '-')
 			return false;
-		high = hex_value(p[0]);
-		low = hex_value(p[1]);
+		high = uuid_hex(p[0]);
+		low = uuid_hex(p[1]);
 		if (high < 0 || low < 0)
 			return false;
 		id.byte[i] = (uint8_t)(high << 4 | low);

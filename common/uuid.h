@@ -28,6 +28,8 @@ int64_t uuid_ms(const struct uuid *id);
 void uuid_text(const struct uuid *id, char ret[UUID_TEXT]);
 /* Takes upper case too; nothing but the 36-character form. */
 bool uuid_parse(const char *text, struct uuid *ret);
+/* The value of a hexadecimal digit, in either case; -1: it is none. */
+int uuid_hex(char c);
 bool uuid_equal(const struct uuid *a, const struct uuid *b);
 bool uuid_is_nil(const struct uuid *id);
 

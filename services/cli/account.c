@@ -36,6 +36,42 @@ static void made_up(char ret[PASSWORD_MOST])
 	ret[MADE_UP_CHARS] = '\0';
 }
 
+/* What create and reset-password are told. */
+struct user_options {
+	struct admin_place place;
+	const char *email;
+	bool password_stdin;
+	char password[PASSWORD_MOST]; /* "" without password_stdin */
+};
+
+/* whose: what --help says of the address. -1 to go on, else the exit status. */
+static int user_options_read(const struct command *self, int argc, char **argv, const char *whose,
+                             struct user_options *ret)
+{
+	/* clang-format off */
+	const struct config_item items[] = {
+		{ "email", CONFIG_TEXT, &ret->email, NULL, 0, 0, whose },
+		{ "password-stdin", CONFIG_FLAG, &ret->password_stdin, NULL, 0, 0,
+		  "read the password as a line from standard input" },
+		ADMIN_ITEMS(ret->place),
+		{ 0 },
+	};
+	/* clang-format on */
+	int status;
+
+	memset(ret, 0, sizeof *ret);
+	status = cli_options(self, items, NULL, argc, argv, NULL, NULL);
+	if (status >= 0)
+		return status;
+	if (!ret->email)
+		return cli_misused(self, "--email: expected an e-mail address, got nothing");
+	if (ret->password_stdin && !read_password(ret->password))
+		return cli_misused(self, "--password-stdin: expected a line, got nothing");
+	return -1;
+}
+
+/* ---- create ---- */
+
 static int create(const struct admin_place *place, const char *email, const char *password)
 {
 	Auth__AdminRequest request = AUTH__ADMIN_REQUEST__INIT;
@@ -60,29 +96,13 @@ static int create(const struct admin_place *place, const char *email, const char
 
 int account_create_run(const struct command *self, int argc, char **argv)
 {
-	struct admin_place place = { 0 };
-	const char *email = NULL;
-	bool password_stdin = false;
-	/* clang-format off */
-	const struct config_item items[] = {
-		{ "email", CONFIG_TEXT, &email, NULL, 0, 0, "its first user" },
-		{ "password-stdin", CONFIG_FLAG, &password_stdin, NULL, 0, 0,
-		  "read the password as a line from standard input" },
-		ADMIN_ITEMS(place),
-		{ 0 },
-	};
-	/* clang-format on */
-	int status = cli_options(self, items, NULL, argc, argv, NULL, NULL);
-	char password[PASSWORD_MOST] = "";
+	struct user_options options;
+	int status = user_options_read(self, argc, argv, "its first user", &options);
 
-	if (status >= 0)
-		return status;
-	if (!email)
-		return cli_misused(self, "--email: expected an e-mail address, got nothing");
-	if (password_stdin && !read_password(password))
-		return cli_misused(self, "--password-stdin: expected a line, got nothing");
-	status = create(&place, email, password_stdin ? password : NULL);
-	sodium_memzero(password, sizeof password);
+	if (status < 0)
+		status = create(&options.place, options.email,
+		                options.password_stdin ? options.password : NULL);
+	sodium_memzero(options.password, sizeof options.password);
 	return status;
 }
 
@@ -114,31 +134,16 @@ static int reset(const struct admin_place *place, const char *email, const char 
 
 int account_reset_password_run(const struct command *self, int argc, char **argv)
 {
-	struct admin_place place = { 0 };
-	const char *email = NULL;
-	bool password_stdin = false;
-	/* clang-format off */
-	const struct config_item items[] = {
-		{ "email", CONFIG_TEXT, &email, NULL, 0, 0, "of the user" },
-		{ "password-stdin", CONFIG_FLAG, &password_stdin, NULL, 0, 0,
-		  "read the password as a line from standard input" },
-		ADMIN_ITEMS(place),
-		{ 0 },
-	};
-	/* clang-format on */
-	int status = cli_options(self, items, NULL, argc, argv, NULL, NULL);
-	char password[PASSWORD_MOST] = "";
+	struct user_options options;
+	int status = user_options_read(self, argc, argv, "of the user", &options);
 
-	if (status >= 0)
-		return status;
-	if (!email)
-		return cli_misused(self, "--email: expected an e-mail address, got nothing");
-	if (password_stdin && !read_password(password))
-		return cli_misused(self, "--password-stdin: expected a line, got nothing");
-	if (!password_stdin)
-		made_up(password);
-	status = reset(&place, email, password, !password_stdin);
-	sodium_memzero(password, sizeof password);
+	if (status < 0) {
+		if (!options.password_stdin)
+			made_up(options.password);
+		status = reset(&options.place, options.email, options.password,
+		               !options.password_stdin);
+	}
+	sodium_memzero(options.password, sizeof options.password);
 	return status;
 }
 

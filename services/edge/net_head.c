@@ -1,5 +1,7 @@
 #include "services/edge/net_head.h"
 
+#include "common/uuid.h"
+
 #include <string.h>
 #include <strings.h>
 #include <sys/types.h>
@@ -94,14 +96,6 @@ static char *next_line(struct cursor *cursor)
 	return strlen(line) == (size_t)(end - line) && !strchr(line, '\r') ? line : NULL;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* In place. "%2F" and "%25" stay: a slash inside a part of the path parts nothing. False: a broken
  * escape or a NUL. */
 static bool percent_decode(char *text)
@@ -115,8 +109,8 @@ static bool percent_decode(char *text)
 			*to++ = *text;
 			continue;
 		}
-		high = hex_digit(text[1]);
-		low = high < 0 ? -1 : hex_digit(text[2]);
+		high = uuid_hex(text[1]);
+		low = high < 0 ? -1 : uuid_hex(text[2]);
 		if (low < 0 || high + low == 0)
 			return false;
 		c = high << 4 | low;
@@ -302,7 +296,7 @@ enum chunked_state { SIZE, EXTENSION, DATA, DATA_END, TRAILER_START, TRAILER };
 /* One byte outside of the data. False: not well-formed. */
 static bool chunked_byte(struct chunked *chunked, uint8_t byte)
 {
-	int digit = hex_digit((char)byte);
+	int digit = uuid_hex((char)byte);
 
 	switch ((enum chunked_state)chunked->state) {
 	case SIZE:

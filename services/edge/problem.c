@@ -5,42 +5,10 @@
 #include "common/log.h"
 #include "common/uuid.h"
 #include "raeh.pb-c.h"
+#include "services/edge/http_status.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static const char *title_of(int status)
-{
-	static const struct {
-		int status;
-		const char *title;
-	} titles[] = {
-		{400,  "Bad Request"                    },
-		{ 401, "Unauthorized"                   },
-		{ 403, "Forbidden"                      },
-		{ 404, "Not Found"                      },
-		{ 405, "Method Not Allowed"             },
-		{ 406, "Not Acceptable"                 },
-		{ 408, "Request Timeout"                },
-		{ 409, "Conflict"                       },
-		{ 410, "Gone"                           },
-		{ 411, "Length Required"                },
-		{ 413, "Content Too Large"              },
-		{ 415, "Unsupported Media Type"         },
-		{ 422, "Unprocessable Content"          },
-		{ 426, "Upgrade Required"               },
-		{ 429, "Too Many Requests"              },
-		{ 431, "Request Header Fields Too Large"},
-		{ 501, "Not Implemented"                },
-		{ 503, "Service Unavailable"            },
-		{ 505, "HTTP Version Not Supported"     },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(titles); i++)
-		if (titles[i].status == status)
-			return titles[i].title;
-	return "Internal Server Error";
-}
 
 static const char *headers_for(int status)
 {
@@ -76,7 +44,7 @@ void problem_respond_made(struct conn *conn, int status, const char *detail, con
 	log_redact(clean);
 	uuid_text(&id, request_id);
 	problem.type = (char *)"about:blank";
-	problem.title = (char *)title_of(status);
+	problem.title = (char *)http_reason(status);
 	problem.status = (uint32_t)status;
 	problem.detail = clean;
 	problem.request_id = request_id;

@@ -1,17 +1,8 @@
 #include "services/edge/query.h"
 
-#include <string.h>
+#include "common/uuid.h"
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+#include <string.h>
 
 enum err query_decode(const char *text, size_t len, char *ret, size_t size)
 {
@@ -23,8 +14,8 @@ enum err query_decode(const char *text, size_t len, char *ret, size_t size)
 		if (c == '+') {
 			c = ' ';
 		} else if (c == '%') {
-			int high = len - i > 2 ? hex_value(text[i + 1]) : -1;
-			int low = len - i > 2 ? hex_value(text[i + 2]) : -1;
+			int high = len - i > 2 ? uuid_hex(text[i + 1]) : -1;
+			int low = len - i > 2 ? uuid_hex(text[i + 2]) : -1;
 
 			if (high < 0 || low < 0)
 				return ERR_MALFORMED;

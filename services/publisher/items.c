@@ -455,6 +455,20 @@ static bool was_resumed(struct items *items, const struct session_name *name, ui
 	return session_table_get(items->table, name, &session) == OK && session->epoch > epoch;
 }
 
+/* The opening of this epoch may still be under way: it opens nothing any more. */
+static enum err skip_epoch(struct items *items, const struct session_name *name, uint64_t epoch)
+{
+	struct session *session;
+	enum err err = session_table_get(items->table, name, &session);
+
+	if (err != OK || session->epoch >= epoch)
+		return err;
+	items_touch(items, session);
+	session_skip_epoch(session, epoch);
+	settle(items, session);
+	return OK;
+}
+
 enum err items_close_orphan(struct items *items, const Publisher__CloseOrphan *orphan)
 {
 	struct session_name name;
@@ -465,6 +479,8 @@ enum err items_close_orphan(struct items *items, const Publisher__CloseOrphan *o
 	if (was_resumed(items, &name, orphan->epoch))
 		return OK;
 	err = fence(items, &name, orphan->closing);
+	if (err == OK)
+		err = skip_epoch(items, &name, orphan->epoch);
 	if (err != OK) {
 		end_batch(items, false);
 		return err;

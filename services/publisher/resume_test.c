@@ -143,6 +143,35 @@ Test(resume, is_left_alone_by_an_orphans_closing_that_was_under_way)
 	rig_free(rig);
 }
 
+Test(resume, is_not_opened_by_an_opening_that_comes_behind_its_orphans_closing)
+{
+	struct rig *rig = rig_new(1);
+	struct rig_session session = rig_session(rig, 5);
+	Publisher__PublisherRequest request = PUBLISHER__PUBLISHER_REQUEST__INIT;
+	Publisher__CloseOrphan orphan = PUBLISHER__CLOSE_ORPHAN__INIT;
+	Publisher__Closing closing = PUBLISHER__CLOSING__INIT;
+
+	rig_open(rig, &session);
+	cr_assert_eq(send(rig, &session, 0, 1, 0, 3, true).next, 5);
+	closing.close_code = 1006;
+	closing.close_reason = (char *)"edge lost";
+	orphan.account = wire_bytes_of(&session.account);
+	orphan.session = wire_bytes_of(&session.id);
+	orphan.partition = session.partition;
+	orphan.closing = &closing;
+	orphan.has_epoch = true;
+	orphan.epoch = 1;
+	request.command_case = PUBLISHER__PUBLISHER_REQUEST__COMMAND_CLOSE_ORPHAN;
+	request.close_orphan = &orphan;
+	wire_free(&rig_ask(rig, &request)->base);
+	rig_crash(rig);
+	(void)send(rig, &session, 1, 0, 0, 0, false);
+	cr_assert_eq(stored(rig, &session, "closed"), 3);
+	cr_assert_eq(send(rig, &session, 2, 0, 0, 0, false).next, 4, "the next one opens it");
+	cr_assert_eq(stored(rig, &session, "open"), 3);
+	rig_free(rig);
+}
+
 Test(resume, is_of_the_same_device_alone)
 {
 	struct rig *rig = rig_new(1);

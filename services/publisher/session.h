@@ -126,6 +126,9 @@ void session_close(struct session *session, const Publisher__Closing *closing, b
 /* Item 0 of a later epoch: it goes on. One that was closed is open again, analysed anew from the
  * frames that are stored. Its closing item, if it was taken, has given its number back. */
 CHECKED enum err session_resume(struct session *session, struct store *store, uint64_t epoch);
+/* The same without opening it: items of lower epochs, and the opening of this one, change nothing
+ * from now on. */
+void session_skip_epoch(struct session *session, uint64_t epoch);
 /* Without more insights to come from a closed session's analysis: frees it. */
 void session_end_analysis(struct session *session, struct store_batch *batch);
 

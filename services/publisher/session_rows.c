@@ -132,7 +132,8 @@ void session_save(struct session *session, struct store_batch *batch)
 	stored.epoch = session->epoch;
 	stored.rejected = session->rejected;
 	stored.rate_limited = session->rate_limited;
-	stored.has_whole = stored.whole = session->whole;
+	stored.has_whole = true;
+	stored.whole = session->whole;
 	stored.n_first_t_ms = stored.n_end_t_ms = stored.n_newest_t0_ms;
 	stored.first_t_ms = session->ledger.first_ms;
 	stored.end_t_ms = session->ledger.end_ms;
@@ -389,16 +390,24 @@ static enum err analyse_again(struct session *session, struct store *store)
 	return err;
 }
 
+void session_skip_epoch(struct session *session, uint64_t epoch)
+{
+	session->epoch = epoch;
+	session->must_save = true;
+	if (session->erased)
+		return;
+	session->next -= session->whole;
+	session->whole = false;
+}
+
 enum err session_resume(struct session *session, struct store *store, uint64_t epoch)
 {
 	bool superseded = session->fenced && session->close_code == 4009;
 
-	session->epoch = epoch;
-	session->must_save = true;
+	session_skip_epoch(session, epoch);
 	if (!session->closed || superseded || session->erased)
 		return OK;
-	session->next -= session->whole;
-	session->closed = session->fenced = session->whole = false;
+	session->closed = session->fenced = false;
 	session->rejected += session->has_refused && !session->refused.rate_limited;
 	session->rate_limited += session->has_refused && session->refused.rate_limited;
 	session->has_refused = false;

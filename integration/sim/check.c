@@ -1,8 +1,7 @@
-#include "integration/sim/check.h"
+#include "integration/sim/check_internal.h"
 
 #include "common/frame.h"
 #include "common/keys.h"
-#include "common/map.h"
 #include "common/uuid.h"
 #include "common/wire.h"
 #include "events.pb-c.h"
@@ -13,58 +12,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#define CLIENTS_MOST  1024
-#define PUBLISHERS    2
-#define DEVICES       5
-#define ACCOUNT_OF(d) ((d) == DEVICES - 1 ? 1u : 0u)
-
-/* A frame, by its serial number. */
-struct sent {
-	unsigned client;
-	uint64_t item; /* its number in the session; 0 = the edge was not given it */
-	bool late, may_be_lost;
-	unsigned stored;
-};
-
-struct episode {
-	struct map_node node;
-	struct uuid id;
-	unsigned client;
-	long device;
-	int64_t last_t_ms; /* of an insight published */
-	bool past;         /* its device has gone on to another session */
-};
-
-struct connection {
-	bool used, device_socket;
-	long device;
-	uint32_t edge;
-	bool edge_died;
-	uint64_t items; /* frames taken */
-	uint64_t acked; /* items below are durable, as the publisher said */
-	struct episode *session;
-	uint64_t last_heard[PUBLISHERS], first_heard[PUBLISHERS];
-	unsigned account;
-};
-
-/* An insight by its number. */
-struct numbered {
-	bool seen;
-	unsigned account;
-	uint64_t hash;
-};
-
-struct check {
-	struct fleet_result result;
-	struct sent *frame;
-	size_t n_frames, cap_frames;
-	struct connection client[CLIENTS_MOST];
-	struct map sessions;
-	struct episode *current[DEVICES];
-	struct numbered *number[PUBLISHERS];
-	size_t n_numbers[PUBLISHERS];
-};
 
 void check_broken(struct check *check, const char *format, ...)
 {
@@ -88,18 +35,18 @@ void check_client(struct check *check, unsigned client, long device, uint32_t ed
 	check->client[client].edge = edge;
 }
 
-static struct episode *find_session(struct check *check, const struct uuid *id)
+struct episode *check_find_session(struct check *check, const struct uuid *id)
 {
 	return MAP_OWNER(map_find(&check->sessions, id), struct episode, node);
 }
 
-void check_session(struct check *check, unsigned client, const char *text)
+void check_session(struct check *check, unsigned client, const char *text, bool resumes)
 {
 	struct episode *session = xcalloc(1, sizeof *session);
 	char id[UUID_TEXT] = "";
 
 	memcpy(id, text, UUID_TEXT - 1);
-	if (!uuid_parse(id, &session->id) || find_session(check, &session->id)) {
+	if (!uuid_parse(id, &session->id) || check_find_session(check, &session->id)) {
 		check_broken(check, "a handshake named %s, no id or one that was used", id);
 		mem_free(session);
 		return;
@@ -107,6 +54,7 @@ void check_session(struct check *check, unsigned client, const char *text)
 	session->client = client;
 	session->device = check->client[client].device;
 	session->last_t_ms = INT64_MIN;
+	session->resumes = resumes;
 	check->client[client].session = session;
 	map_add(&check->sessions, &session->node, &session->id);
 }
@@ -118,14 +66,19 @@ uint32_t check_new_frame(struct check *check, unsigned client)
 		check->frame = xrealloc(check->frame, check->cap_frames, sizeof *check->frame);
 	}
 	check->frame[check->n_frames] = (struct sent){ .client = client };
+	if (check->client[client].session && check->client[client].session->resumes)
+		check_line_add(check->client[client].session, (uint32_t)check->n_frames);
 	return (uint32_t)check->n_frames++;
 }
 
-void check_taken(struct check *check, uint32_t serial, bool late)
+void check_taken(struct check *check, unsigned client, uint32_t serial, bool late)
 {
 	struct sent *frame = &check->frame[serial];
 
-	frame->item = ++check->client[frame->client].items;
+	if (check->client[client].session && check->client[client].session->resumes)
+		frame->taken_by = client + 1;
+	else
+		frame->item = ++check->client[client].items;
 	frame->late = late;
 	if (late)
 		check_broken(check,
@@ -164,7 +117,7 @@ void check_replied(struct check *check, struct bytes data)
 
 		if (!wire_id(taken->session, &id))
 			continue;
-		session = find_session(check, &id);
+		session = check_find_session(check, &id);
 		if (session && taken->next > check->client[session->client].acked)
 			check->client[session->client].acked = taken->next;
 	}
@@ -203,7 +156,7 @@ static void check_new_insight(struct check *check, const Publisher__Insight *ins
 
 	if (!uuid_parse(insight->session_id, &id))
 		return;
-	session = find_session(check, &id);
+	session = check_find_session(check, &id);
 	if (!session)
 		return; /* its handshake did not reach the device: the edge died with it */
 	if (insight->t <= session->last_t_ms)
@@ -244,8 +197,9 @@ void check_published(struct check *check, int publisher, struct bytes event)
 				             item->number, publisher);
 			continue;
 		}
-		session = uuid_parse(item->insight->session_id, &id) ? find_session(check, &id)
-		                                                     : NULL;
+		session = uuid_parse(item->insight->session_id, &id)
+		                  ? check_find_session(check, &id)
+		                  : NULL;
 		numbered->seen = true;
 		numbered->hash = hash_of(item->insight);
 		numbered->account = session ? ACCOUNT_OF(session->device) : 99;
@@ -321,6 +275,7 @@ static void check_stored_frame(struct check *check, struct bytes key, struct byt
 	struct uuid id;
 	uint32_t serial;
 	struct bytes row = key_row(key);
+	struct episode *session;
 
 	if (row.len != 24 || !frame_parse(value, &frame) || frame.payload.len != sizeof serial) {
 		check_broken(check, "P3: a frame row that is none");
@@ -338,16 +293,40 @@ static void check_stored_frame(struct check *check, struct bytes key, struct byt
 		check_broken(check, "P3: frame %u is stored behind %" PRIu64, serial, *last_serial);
 	*last_session = id;
 	*last_serial = serial;
+	session = check_find_session(check, &id);
+	if (session) {
+		check_line_stored(check, session, serial);
+		session->rows++;
+		session->last_row = key_read_u64((const uint8_t *)row.data + sizeof id);
+	}
 	check->frame[serial].stored++;
 	check->result.frames_stored++;
 	if (check->frame[serial].late)
 		check_broken(check, "P1: frame %u came after the revoke and is stored", serial);
 }
 
+/* Frames received = stored + known again. The row may run behind the frames. */
+static void check_counters(struct check *check, const struct uuid *id,
+                           const Events__StoredSession *stored)
+{
+	const struct episode *session = check_find_session(check, id);
+
+	if (!session || stored->next == 0)
+		return;
+	if (stored->next != 1 + stored->frames + stored->duplicates + (stored->whole ? 1 : 0))
+		check_broken(check,
+		             "P3: of %" PRIu64 " items %" PRIu64 " frames and %" PRIu64
+		             " copies are accounted for",
+		             stored->next, stored->frames, stored->duplicates);
+	if (session->last_row < stored->next && session->rows != stored->frames)
+		check_broken(check, "P3: %" PRIu64 " frames are counted, %" PRIu64 " are stored",
+		             stored->frames, session->rows);
+}
+
 static void check_stored_session(struct check *check, struct bytes key, struct bytes value)
 {
 	char text[UUID_TEXT] = "?";
-	struct uuid id;
+	struct uuid id = { 0 };
 	struct bytes row = key_row(key);
 	AUTO(wire_free)
 	ProtobufCMessage *message = wire_unpack(&events__stored_session__descriptor, value);
@@ -359,6 +338,8 @@ static void check_stored_session(struct check *check, struct bytes key, struct b
 	}
 	if (!stored || !stored->closing)
 		check_broken(check, "P7: session %s stays open at its publisher", text);
+	else
+		check_counters(check, &id, stored);
 }
 
 void check_publisher_store(struct check *check, struct store *store)
@@ -403,6 +384,7 @@ void check_router_store(struct check *check, struct store *store)
 
 void check_frames(struct check *check)
 {
+	check_lines(check);
 	for (size_t i = 0; i < check->n_frames; i++) {
 		const struct sent *frame = &check->frame[i];
 		const struct connection *client = &check->client[frame->client];
@@ -439,8 +421,11 @@ struct check *check_new(void)
 
 static void free_session(void *ctx, struct map_node *node)
 {
+	struct episode *session = MAP_OWNER(node, struct episode, node);
+
 	(void)ctx;
-	mem_free(MAP_OWNER(node, struct episode, node));
+	mem_free(session->line);
+	mem_free(session);
 }
 
 void check_free(struct check *check)

@@ -21,6 +21,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define EDGES        2
@@ -83,6 +84,9 @@ struct device {
 	unsigned account;
 	struct client *client;
 	bool ticking;
+	/* It keeps its frames until they are acknowledged, and goes on with its session: */
+	bool resumes;
+	char session[UUID_TEXT]; /* "": it has none */
 };
 
 struct app {
@@ -298,7 +302,7 @@ static void on_taken(void *ctx, void *who, struct bytes message)
 		return;
 	memcpy(&serial, frame.payload.data, sizeof serial);
 	fleet->result.frames_taken++;
-	check_taken(fleet->check, serial, is_over(fleet, client));
+	check_taken(fleet->check, client->check, serial, is_over(fleet, client));
 }
 
 static void on_handed(void *ctx, void *who, struct bytes text)
@@ -870,6 +874,8 @@ static void on_peer_closed(void *ctx, int code)
 	client->over = true;
 	if (client->app)
 		check_app_left(client->fleet->check, client->check);
+	if (code == 4004)
+		client->device->session[0] = '\0'; /* there is a newer one, or it ended long ago */
 	if (code == 4009)
 		later(client, 1000000, 4000000);
 	else
@@ -878,10 +884,8 @@ static void on_peer_closed(void *ctx, int code)
 
 static void tick(void *ctx);
 
-static void send_frame(struct client *client)
+static void send_frame(struct client *client, uint32_t serial)
 {
-	struct fleet *fleet = client->fleet;
-	uint32_t serial = check_new_frame(fleet->check, client->check);
 	struct frame frame = { .slot_id = 0,
 		               .sample_count = 1,
 		               .t0_epoch_ms = 1700000000000 + serial };
@@ -904,9 +908,10 @@ static void tick(void *ctx)
 		unsigned burst = world_chance(fleet->world, 20) ? 20 : 1;
 
 		while (burst-- > 0)
-			send_frame(client);
+			send_frame(client, check_new_frame(fleet->check, client->check));
 		if (world_chance(fleet->world,
-		                 8)) { /* out of range, or a second one before the first ends */
+		                 device->resumes ? 25 : 8)) { /* out of range, or a second one
+			                                         before the first ends */
 			struct client *old = client;
 
 			if (world_chance(fleet->world, 500))
@@ -922,16 +927,58 @@ static void tick(void *ctx)
 	world_at(fleet->world, 40000 + (int64_t)world_random(fleet->world, 160000), tick, device);
 }
 
+/* What stands behind `name`; false: it is not there. */
+static bool number_behind(struct bytes text, const char *name, uint64_t *ret)
+{
+	const char *at = memmem(text.data, text.len, name, strlen(name));
+
+	if (at)
+		*ret = strtoull(at + strlen(name), NULL, 10);
+	return at != NULL;
+}
+
+/* Sends again what was not acknowledged; now and then a device has lost that. */
+static void go_on_behind(struct client *client, uint64_t acked)
+{
+	struct fleet *fleet = client->fleet;
+	uint32_t serial;
+
+	fleet->result.resumed++;
+	if (world_chance(fleet->world, 300))
+		check_lose_kept(fleet->check, client->check, acked);
+	for (uint64_t n = acked; check_kept(fleet->check, client->check, n, &serial); n++)
+		send_frame(client, serial);
+}
+
 static void on_device_text(void *ctx, struct bytes text)
 {
 	struct client *client = ctx;
+	struct device *device = client->device;
 	const char *id = memmem(text.data, text.len, "\"session_id\":\"", 14);
+	uint64_t n;
 
-	if (!id)
+	if (!id) {
+		if (number_behind(text, "\"ack\":", &n))
+			check_acked(client->fleet->check, client->check, n);
 		return;
+	}
+	if (memmem(text.data, text.len, "\"resumed\":true", 14)) {
+		if (device->client != client || !number_behind(text, "\"acked\":", &n)) {
+			check_resumed_late(client->fleet->check, id + 14);
+			return;
+		}
+		client->open = true;
+		say(client->fleet, "%s client %u resumed behind %" PRIu64 ", session %.36s",
+		    device->name, client->check, n, id + 14);
+		check_resumed(client->fleet->check, client->check, id + 14, n);
+		go_on_behind(client, n);
+		return;
+	}
 	client->open = true;
 	client->fleet->result.sessions++;
-	check_session(client->fleet->check, client->check, id + 14);
+	check_session(client->fleet->check, client->check, id + 14, device->resumes);
+	if (device->resumes && device->client == client)
+		(void)snprintf(device->session, sizeof device->session, "%.36s", id + 14);
 	say(client->fleet, "%s client %u open, session %.36s", client->device->name, client->check,
 	    id + 14);
 }
@@ -982,6 +1029,7 @@ static void device_knock(struct device *device, struct sim_key *key)
 	static const struct peer_events events = { on_device_text, on_peer_closed };
 	struct fleet *fleet = device->fleet;
 	char query[TOKEN_TEXT + 256];
+	int len;
 
 	if (fleet->n_clients == CLIENTS_MOST) {
 		world_at(fleet->world, 200000, reconnect_device, device);
@@ -989,8 +1037,14 @@ static void device_knock(struct device *device, struct sim_key *key)
 	}
 	device->client = client_new(fleet, key);
 	device->client->device = device;
-	(void)snprintf(query, sizeof query, "api_key=%s&device_id=%s&device_model_id=%s", key->text,
-	               device->name, fleet->model[device->account]);
+	len = snprintf(query, sizeof query, "api_key=%s&device_id=%s&device_model_id=%s%s",
+	               key->text, device->name, fleet->model[device->account],
+	               device->resumes ? "&ack=1" : "");
+	if (device->session[0] && world_chance(fleet->world, 900)) {
+		(void)snprintf(query + len, sizeof query - (size_t)len, "&resume=%s",
+		               device->session);
+		check_resume_asked(fleet->check, device->client->check, device->session);
+	}
 	knock(device->client, NET_INGEST, query, &events);
 	if (!device->ticking)
 		world_at(fleet->world, 50000, tick, device);
@@ -1156,6 +1210,7 @@ static void populate(struct fleet *fleet)
 	for (unsigned i = 0; i < DEVICES; i++) {
 		fleet->device[i].fleet = fleet;
 		fleet->device[i].account = i == DEVICES - 1;
+		fleet->device[i].resumes = i % 2 == 1;
 		(void)snprintf(fleet->device[i].name, sizeof fleet->device[i].name, "watch-%u", i);
 	}
 	for (unsigned i = 0; i < APPS; i++) {

@@ -16,7 +16,9 @@
  *   P6  an app hears every insight of its account, once, in order, and none of another's;
  *   P7  when the faults end every session is closed everywhere, every revoke and change is
  *       answered;
- *   P8  a socket whose right has ended is closed.
+ *   P8  a socket whose right has ended is closed;
+ *   P9  a session that is resumed goes on behind its last durable frame: what its device was told
+ *       is durable is stored, each frame once, and none of an epoch that is over.
  * A token has what it was given and its key has: P1, P2 and P8 hold for it from the answer that
  * takes it away from its key, and from its own end.
  */
@@ -30,7 +32,7 @@ struct fleet_result {
 	bool broken;
 	char what[512]; /* the promise, and how */
 	uint64_t frames_taken, frames_stored, insights, revokes, changes, tokens, sessions, crashes,
-	        heard;
+	        resumed, heard;
 };
 
 /* Plays the schedule of this seed. verbose: one line an action, to standard error. */

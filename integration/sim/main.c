@@ -89,6 +89,7 @@ static int play(uint64_t first, uint64_t count, uint64_t step, bool verbose)
 		total.changes += result.changes;
 		total.tokens += result.tokens;
 		total.sessions += result.sessions;
+		total.resumed += result.resumed;
 		total.crashes += result.crashes;
 		total.heard += result.heard;
 		if (result.broken) {
@@ -101,11 +102,11 @@ static int play(uint64_t first, uint64_t count, uint64_t step, bool verbose)
 	}
 	printf("%" PRIu64 " schedules, seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64
 	       " frames taken, %" PRIu64 " stored, %" PRIu64 " sessions, %" PRIu64
-	       " insights, %" PRIu64 " heard, %" PRIu64 " revokes, %" PRIu64 " changes, %" PRIu64
-	       " tokens, %" PRIu64 " crashes, %" PRIu64 " broken\n",
+	       " resumed, %" PRIu64 " insights, %" PRIu64 " heard, %" PRIu64 " revokes, %" PRIu64
+	       " changes, %" PRIu64 " tokens, %" PRIu64 " crashes, %" PRIu64 " broken\n",
 	       played, first, first + count - 1, total.frames_taken, total.frames_stored,
-	       total.sessions, total.insights, total.heard, total.revokes, total.changes,
-	       total.tokens, total.crashes, broken);
+	       total.sessions, total.resumed, total.insights, total.heard, total.revokes,
+	       total.changes, total.tokens, total.crashes, broken);
 	return broken ? 1 : 0;
 }
 

@@ -32,32 +32,59 @@ static enum found take(struct candidate *ret, const char *text, size_t len)
 	return FOUND_ONE;
 }
 
+/* One more in the same place: ret keeps the first. */
+static enum found take_another(struct candidate *ret, enum found before, enum found found,
+                               const struct candidate *other)
+{
+	if (before == FOUND_NONE || found != FOUND_ONE) {
+		*ret = *other;
+		return found;
+	}
+	return strcmp(ret->text, other->text) == 0 ? before : FOUND_TWO;
+}
+
+static enum found take_bearer(struct candidate *ret, const char *text, size_t len)
+{
+	const char *end = text + len;
+
+	if (len < 7 || strncasecmp(text, "bearer", 6) != 0 || !strchr(" \t", text[6]))
+		return FOUND_BAD;
+	text = skip_blanks(text + 6);
+	return take(ret, text, (size_t)(end - text));
+}
+
+/* The header, or several that net has joined with commas. */
 static enum found from_authorization(const struct net_request *request, struct candidate *ret)
 {
-	const char *p = request->authorization;
+	const char *p = request->authorization ? skip_blanks(request->authorization) : "";
+	enum found found = FOUND_NONE;
+	struct candidate one = { "" };
 
-	if (!p || *skip_blanks(p) == '\0')
-		return FOUND_NONE;
-	p = skip_blanks(p);
-	if (strncasecmp(p, "bearer", 6) != 0 || (p[6] != ' ' && p[6] != '\t'))
-		return FOUND_BAD;
-	p = skip_blanks(p + 6);
-	return take(ret, p, strlen(p));
+	while (*p && found <= FOUND_ONE) {
+		size_t len = strcspn(p, ",");
+
+		found = take_another(ret, found, take_bearer(&one, p, len), &one);
+		p = skip_blanks(p + len + (p[len] == ','));
+	}
+	sodium_memzero(&one, sizeof one);
+	return found;
 }
 
 static enum found from_query(const struct net_request *request, struct candidate *ret)
 {
-	char second[CREDENTIAL_MAX + 1];
-	enum err err = query_get(request->query, "api_key", ret->text, sizeof ret->text);
-	enum err again = query_get_nth(request->query, "api_key", 1, second, sizeof second);
-	bool other = again == OK && err == OK && strcmp(ret->text, second) != 0;
+	enum found found = FOUND_NONE;
+	struct candidate one = { "" };
+	enum err err;
 
-	sodium_memzero(second, sizeof second);
-	if (err == ERR_NOT_FOUND || (err == OK && !ret->text[0] && !other))
-		return FOUND_NONE;
-	if (err != OK || (again != OK && again != ERR_NOT_FOUND))
-		return FOUND_BAD;
-	return other ? FOUND_TWO : FOUND_ONE;
+	for (size_t n = 0; found <= FOUND_ONE; n++) {
+		err = query_get_nth(request->query, "api_key", n, one.text, sizeof one.text);
+		if (err == ERR_NOT_FOUND)
+			break;
+		if (err != OK || one.text[0])
+			found = take_another(ret, found, err == OK ? FOUND_ONE : FOUND_BAD, &one);
+	}
+	sodium_memzero(&one, sizeof one);
+	return found;
 }
 
 /* The element after `bearer` in the list, or NULL. */

@@ -47,7 +47,15 @@ Test(credential, the_same_one_twice_is_one_and_two_different_ones_are_refused)
 	cr_assert_eq(find("Bearer " KEY, "api_key=" OTHER, NULL, key), CREDENTIAL_TWO);
 	cr_assert_eq(find(NULL, "api_key=" KEY, "bearer, " OTHER, key), CREDENTIAL_TWO);
 	cr_assert_eq(find(NULL, "api_key=" KEY "&api_key=" OTHER, NULL, key), CREDENTIAL_TWO);
-	cr_assert_eq(find(NULL, "api_key=" KEY "&api_key=" KEY, NULL, key), CREDENTIAL_GOOD);
+	cr_assert_eq(find(NULL, "api_key=" KEY "&api_key=&a&api_key=" KEY, NULL, key),
+	             CREDENTIAL_GOOD);
+	cr_assert_eq(find(NULL, "api_key=" KEY "&api_key=" KEY "&api%5Fkey=" OTHER, NULL, key),
+	             CREDENTIAL_TWO, "the third counts too");
+	cr_assert_eq(find("Bearer " KEY ", bearer " KEY, "", NULL, key), CREDENTIAL_GOOD,
+	             "a header that came twice");
+	cr_assert_str_eq(key, KEY);
+	cr_assert_eq(find("Bearer " KEY ", Bearer " OTHER, "", NULL, key), CREDENTIAL_TWO);
+	cr_assert_eq(find("Bearer " KEY ", Basic " KEY, "", NULL, key), CREDENTIAL_MALFORMED);
 }
 
 Test(credential, is_missing_when_nobody_gave_one)

@@ -29,6 +29,7 @@ Test(page_link, no_key_gets_into_it)
 		"api_key=raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE",
 		"api%5Fkey=raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE&limit=2",
 		"device_id=raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE",
+		"device_id=%72aeh%5FABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE",
 	};
 
 	for (size_t i = 0; i < sizeof query / sizeof query[0]; i++) {
@@ -44,5 +45,8 @@ Test(page_link, nothing_of_a_client_ends_the_link_or_the_line)
 {
 	assert_link("device_id=a>\"b;c&unknown=>&limit",
 	            "Link: </v1/sessions?device_id=a%3E%22b%3Bc&limit&cursor=abc>; "
+	            "rel=\"next\"\r\n");
+	assert_link("device_id=50%25+a%2Bb%26limit%3D1&from=",
+	            "Link: </v1/sessions?device_id=50%25%20a%2Bb%26limit%3D1&from=&cursor=abc>; "
 	            "rel=\"next\"\r\n");
 }

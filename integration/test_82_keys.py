@@ -72,6 +72,7 @@ def test_what_is_wrong_is_named(http):
     for body, field in (({}, "label: required"), ({"label": ""}, "label"),
                         ({"label": "x", "scopes": ["root"]}, "scopes[0]"),
                         ({"label": "x", "scopes": "read"}, "scopes"),
+                        ({"label": "x", "scopes": []}, "scopes"),
                         ({"label": "x", "device_id": ""}, "device_id"),
                         ({"label": "x", "device_id": "d", "scopes": ["write"]}, "scopes[0]"),
                         ({"label": "x", "external_id": ""}, "external_id"),

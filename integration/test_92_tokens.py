@@ -129,6 +129,7 @@ def test_what_cannot_be_is_named(stack, http):
     parent, _ = mint(http, scopes=["read", "subscribe"])
     for body, status, field in (({"ttl_s": 9}, 400, "ttl_s"), ({"ttl_s": 86401}, 400, "ttl_s"),
                                 ({"scopes": ["keys"]}, 400, "scopes"),
+                                ({"scopes": []}, 400, "scopes"),
                                 ({"scopes": ["write"]}, 403, "scopes"),
                                 ({"device_id": ""}, 400, "device_id"),
                                 ({"session_id": "x"}, 400, "session_id"),

@@ -5,11 +5,12 @@
 #include <string.h>
 #include <zlib.h>
 
-#define PREFIX       "raeh_"
-#define PREFIX_LEN   5
-#define RANDOM_CHARS 30
-#define BODY_LEN     (PREFIX_LEN + RANDOM_CHARS)
-#define CHECK_CHARS  (APIKEY_LEN - BODY_LEN)
+#define PREFIX          "raeh_"
+#define PREFIX_LEN      5
+#define RANDOM_CHARS    30
+#define BODY_LEN        (PREFIX_LEN + RANDOM_CHARS)
+#define CHECK_CHARS     (APIKEY_LEN - BODY_LEN)
+#define SIGNATURE_CHARS 86 /* 64 bytes in base64url */
 
 static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -90,6 +91,32 @@ bool apikey_is_secret(char kind, const char *text, size_t len)
 		if (text[i] == '\0' || !strchr(digits, text[i]))
 			return false;
 	return true;
+}
+
+/* raeht_ + base64url + '.' + an Ed25519 signature in base64url. */
+static bool begins_with_token(const char *text)
+{
+	static const char prefix[] = "raeht_", chars[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                                                 "abcdefghijklmnopqrstuvwxyz-_";
+	size_t claims;
+
+	if (strncmp(text, prefix, sizeof prefix - 1) != 0)
+		return false;
+	text += sizeof prefix - 1;
+	claims = strspn(text, chars);
+	return text[claims] == '.' && strspn(text + claims + 1, chars) >= SIGNATURE_CHARS;
+}
+
+bool text_has_secret(const char *text)
+{
+	for (text = strstr(text, "raeh"); text; text = strstr(text + 1, "raeh"))
+		if ((strlen(text) >= APIKEY_LEN && apikey_check(text, APIKEY_LEN) == APIKEY_GOOD) ||
+		    (strlen(text) >= SECRET_LEN &&
+		     (apikey_is_secret(SECRET_LOGIN, text, SECRET_LEN) ||
+		      apikey_is_secret(SECRET_INVITE, text, SECRET_LEN))) ||
+		    begins_with_token(text))
+			return true;
+	return false;
 }
 
 bool apikey_is_token_form(const char *text, size_t len)

@@ -96,3 +96,31 @@ Test(apikey, makes_secrets_of_the_dashboard_that_are_no_keys)
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		cr_assert_not(apikey_is_secret(SECRET_LOGIN, bad[i], strlen(bad[i])), "%s", bad[i]);
 }
+
+Test(apikey, a_whole_secret_in_a_text_is_noticed_wherever_it_stands)
+{
+	static const char token[] =
+	        "{\"t\":\"raeht_ChAB-_9.ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	        "0123456789-_ABCDEFGHIJKLMNOPQRSTUV\"}";
+	static const char *const secret[] = {
+		"raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE",
+		"my raeh_ key is raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE!",
+		"raehs_ABCDEFGHIJKLMNOPQRSTUVWXYZ012345",
+		"http://host/invite/raehi_ABCDEFGHIJKLMNOPQRSTUVWXYZ012345",
+		token,
+	};
+	static const char *const plain[] = {
+		"",
+		"raeh",
+		"raeh_",
+		"raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUF",
+		"raehs_ABC",
+		"raeht_abc.def",
+		"raeht_abc.ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(secret); i++)
+		cr_expect(text_has_secret(secret[i]), "%s", secret[i]);
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+		cr_expect_not(text_has_secret(plain[i]), "%s", plain[i]);
+}

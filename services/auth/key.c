@@ -32,14 +32,6 @@ size_t text_chars(const char *text)
 	return n;
 }
 
-bool text_has_key(const char *text)
-{
-	for (text = strstr(text, "raeh_"); text; text = strstr(text + 1, "raeh_"))
-		if (strlen(text) >= APIKEY_LEN && apikey_check(text, APIKEY_LEN) == APIKEY_GOOD)
-			return true;
-	return false;
-}
-
 /* At most ECHO_BYTES of a text, cut between characters. */
 static int echo_len(const char *text)
 {
@@ -56,8 +48,9 @@ static bool text_allowed(const char *field, const char *text, struct refusal *re
 {
 	if (text_has_control(text))
 		*ret_why = refusal(400, "%s: expected no control characters", field);
-	else if (text_has_key(text))
-		*ret_why = refusal(400, "%s: an API key is never stored, not even here", field);
+	else if (text_has_secret(text))
+		*ret_why = refusal(400, "%s: an API key or token is never stored, not even here",
+		                   field);
 	else
 		return true;
 	return false;

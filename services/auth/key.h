@@ -45,7 +45,5 @@ size_t key_scope_names(uint32_t scopes, char *ret[KEY_SCOPES_SHOWN]);
 
 /* Characters of a valid UTF-8 text. */
 size_t text_chars(const char *text);
-/* A well-formed API key stands somewhere in it. */
-bool text_has_key(const char *text);
 
 #endif

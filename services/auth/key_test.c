@@ -160,7 +160,8 @@ Test(key, extras_are_held_to_their_bounds)
 	mint.external_id = (char *)"";
 	assert_wish_refused(&mint, "external_id: expected 1 to 128 bytes, got 0");
 	mint.external_id = (char *)"raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE";
-	assert_wish_refused(&mint, "external_id: an API key is never stored, not even here");
+	assert_wish_refused(&mint,
+	                    "external_id: an API key or token is never stored, not even here");
 	mint.external_id = (char *)"user 7";
 	mint.metadata = long_metadata;
 	assert_wish_refused(&mint, "metadata: expected 1 to 2048 bytes, got 2049");

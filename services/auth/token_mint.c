@@ -88,7 +88,7 @@ static bool wish_of(const Auth__MintToken *mint, const Raeh__Principal *key, str
 		                   TOKEN_TTL_LEAST_S, TOKEN_TTL_MOST_S, ttl_s);
 	else if (device_len < 1 || device_len > 128 ||
 	         (mint->device_id &&
-	          (text_has_control(mint->device_id) || text_has_key(mint->device_id))))
+	          (text_has_control(mint->device_id) || text_has_secret(mint->device_id))))
 		*ret_why = refusal(400, "device_id: expected 1 to 128 bytes without control "
 		                        "characters");
 	else if (mint->session_id && !uuid_parse(mint->session_id, session))

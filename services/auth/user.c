@@ -24,7 +24,7 @@ bool user_email_take(const char *email, char ret[EMAIL_BYTES + 1], struct refusa
 
 	*ret_why = refusal(400, "email: expected name@host, at most %d bytes", EMAIL_BYTES);
 	if (!at || at == email || !at[1] || strchr(at + 1, '@') || strlen(email) > EMAIL_BYTES ||
-	    strchr(email, ' ') || text_has_control(email) || text_has_key(email))
+	    strchr(email, ' ') || text_has_control(email) || text_has_secret(email))
 		return false;
 	for (; *email; email++)
 		*ret++ = (char)tolower((unsigned char)*email);

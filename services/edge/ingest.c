@@ -1,5 +1,6 @@
 #include "services/edge/ingest.h"
 
+#include "common/apikey.h"
 #include "common/clock.h"
 #include "common/frame.h"
 #include "common/json.h"
@@ -323,6 +324,8 @@ static const char *device_fault(const struct ingest *ingest)
 	if (ingest->device_err != OK || !utf8_valid(ingest->device_id, strlen(ingest->device_id)) ||
 	    text_has_control(ingest->device_id))
 		return "device_id: expected UTF-8 without control characters";
+	if (text_has_secret(ingest->device_id)) /* it would be told to every subscriber */
+		return "device_id: an API key or token is no name of a device";
 	return ingest->device_id[0] ? NULL : "device_id: required, 1 to 128 bytes of UTF-8";
 }
 

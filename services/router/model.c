@@ -1,5 +1,6 @@
 #include "services/router/model.h"
 
+#include "common/apikey.h"
 #include "common/mem.h"
 #include "services/router/core.h"
 
@@ -42,8 +43,11 @@ static bool check_text(const char *field, const char *text, size_t least, size_t
 {
 	size_t n = text ? characters(text) : 0;
 
-	return (n >= least && n <= most) ||
-	       fault(why, "%s: expected %zu to %zu characters, got %zu", field, least, most, n);
+	if (n < least || n > most)
+		return fault(why, "%s: expected %zu to %zu characters, got %zu", field, least, most,
+		             n);
+	return !text || !text_has_secret(text) ||
+	       fault(why, "%s: an API key or token is never stored, not even here", field);
 }
 
 static bool is_modality(const char *text)

@@ -1,6 +1,7 @@
 /* Opening a session, with takeover. See sessions.h. */
 #include "services/router/sessions.h"
 
+#include "common/apikey.h"
 #include "common/clock.h"
 #include "common/keys.h"
 #include "common/log.h"
@@ -381,6 +382,8 @@ static bool check_open(struct router *router, const struct asker *asker, struct 
 		             len);
 	else if (!is_printable(open->device_id))
 		refuse_query(router, call, "device_id: expected no control characters");
+	else if (text_has_secret(open->device_id))
+		refuse_query(router, call, "device_id: an API key or token is no name of a device");
 	else
 		return true;
 	return false;

@@ -1,5 +1,6 @@
 #include "services/auth/user.h"
 
+#include "common/address.h"
 #include "common/clock.h"
 #include "common/wire.h"
 #include "services/auth/key.h"
@@ -41,19 +42,25 @@ bool user_password_allowed(const char *field, const char *password, struct refus
 	return len >= PASSWORD_LEAST && len <= PASSWORD_MOST;
 }
 
-static bool is_loopback(const char *address)
+/* How the throttle knows the address; false: it is spared. */
+static bool address_name(const char *address, char ret[2 * ADDRESS_OWNER + 1])
 {
-	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
-	       strncmp(address, "::ffff:127.", 11) == 0;
+	uint8_t owner[ADDRESS_OWNER];
+	bool counts = address && address_owner(address, owner);
+
+	if (counts)
+		(void)sodium_bin2hex(ret, 2 * ADDRESS_OWNER + 1, owner, sizeof owner);
+	return counts;
 }
 
 bool user_may_try(struct auth *auth, const char *email, const char *address,
                   struct refusal *ret_why)
 {
+	char name[2 * ADDRESS_OWNER + 1];
 	uint32_t wait_s = 0;
 
-	if (address && !is_loopback(address))
-		wait_s = throttle_take(auth->users->by_address, address);
+	if (address_name(address, name))
+		wait_s = throttle_take(auth->users->by_address, name);
 	if (wait_s == 0 && email)
 		wait_s = throttle_take(auth->users->by_email, email);
 	auth->metrics.tries_throttled_total += wait_s != 0;
@@ -65,10 +72,12 @@ bool user_may_try(struct auth *auth, const char *email, const char *address,
 
 void user_try_was_good(struct auth *auth, const char *email, const char *address)
 {
+	char name[2 * ADDRESS_OWNER + 1];
+
 	if (email)
 		throttle_give_back(auth->users->by_email, email);
-	if (address)
-		throttle_give_back(auth->users->by_address, address);
+	if (address_name(address, name))
+		throttle_give_back(auth->users->by_address, name);
 }
 
 bool sign_up_is_open(struct auth *auth)

@@ -4,34 +4,12 @@
  */
 #include "services/edge/limit_internal.h"
 
+#include "common/address.h"
 #include "common/clock.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
-#define ADDRESSES_MOST  65536
-#define V6_PREFIX_BYTES 8 /* a customer has at least that many for himself */
-
-/* False: it is spared. What is no address counts as one. */
-static bool address_of(const char *text, uint8_t ret[16])
-{
-	static const uint8_t v4_mapped[12] = { [10] = 0xff, [11] = 0xff };
-	struct in6_addr v6;
-
-	memset(ret, 0, 16);
-	if (inet_pton(AF_INET, text, ret + 12) == 1) {
-		memcpy(ret, v4_mapped, sizeof v4_mapped);
-		return ret[12] != 127;
-	}
-	if (inet_pton(AF_INET6, text, &v6) != 1)
-		return true;
-	if (IN6_IS_ADDR_V4MAPPED(&v6)) {
-		memcpy(ret, v6.s6_addr, 16);
-		return ret[12] != 127;
-	}
-	memcpy(ret, v6.s6_addr, V6_PREFIX_BYTES);
-	return !IN6_IS_ADDR_LOOPBACK(&v6);
-}
+#define ADDRESSES_MOST 65536
 
 static struct address *find(const struct limits *limits, const uint8_t bytes[16])
 {
@@ -44,7 +22,7 @@ static struct address *of_text(struct limits *limits, const char *text)
 	struct address *address;
 	uint8_t bytes[16];
 
-	if (!address_of(text, bytes))
+	if (!address_owner(text, bytes))
 		return NULL;
 	address = find(limits, bytes);
 	if (address)
@@ -99,7 +77,7 @@ void limit_shaken(struct limits *limits, const char *text)
 	struct address *address;
 	uint8_t bytes[16];
 
-	if (!address_of(text, bytes))
+	if (!address_owner(text, bytes))
 		return;
 	address = find(limits, bytes);
 	if (address && address->handshakes > 0) /* it may have begun when there were too many */

@@ -385,6 +385,26 @@ Test(rotation, lets_the_old_key_live_for_the_overlap, .init = given_keys, .fini 
 	cr_assert_eq(status_of(ask_verify(reply_of(call)->key->key)), 200);
 }
 
+Test(rotation, again_gives_the_old_key_no_more_time, .init = given_keys, .fini = done)
+{
+	struct fake_call *call = ask_rotate(made, 60), *again;
+	int64_t end;
+
+	run_for(100);
+	cr_assert_eq(status_of(call), 200);
+	end = shown(made)->rotates_out_at;
+	again = ask_rotate(made, 100000);
+	run_for(100);
+	cr_assert_eq(status_of(again), 200, "a lost answer is no lost key");
+	cr_assert_eq(shown(made)->rotates_out_at, end);
+	again = ask_rotate(made, 30);
+	run_for(100);
+	cr_assert_eq(status_of(again), 200);
+	cr_assert_lt(shown(made)->rotates_out_at, end);
+	run_for(31000);
+	cr_assert_eq(status_of(ask_verify(made->key)), 401);
+}
+
 Test(rotation, without_an_overlap_is_answered_when_the_old_key_is_dead_everywhere,
      .init = given_keys, .fini = done)
 {

@@ -60,6 +60,43 @@ static struct fake_call *ask_revoke_external(const char *external_id)
 	return ask("auth", &request.base);
 }
 
+static Auth__Key *rotated(Raeh__Principal *principal, const char *id)
+{
+	Auth__AuthRequest request = AUTH__AUTH_REQUEST__INIT;
+	Auth__RotateKey rotate = AUTH__ROTATE_KEY__INIT;
+	struct fake_call *call;
+
+	rotate.id = (char *)id;
+	request.principal = principal;
+	request.has_op_id = true;
+	request.op_id = new_op();
+	request.command_case = AUTH__AUTH_REQUEST__COMMAND_ROTATE_KEY;
+	request.rotate_key = &rotate;
+	call = ask("auth", &request.base);
+	run_for(100);
+	cr_assert_eq(status_of(call), 200);
+	return reply_of(call)->key;
+}
+
+Test(group, revokes_the_successors_that_a_key_has_made_of_itself_and_of_others)
+{
+	Auth__Key *stolen = minted_by(asker, NULL), *other = minted_by(asker, NULL);
+	Auth__Key *own = rotated(principal_of(stolen->key), stolen->id);
+	Auth__Key *another = rotated(principal_of(own->key), other->id);
+	Auth__Key *rightful = rotated(asker, other->id);
+	struct fake_call *call;
+
+	cr_assert_str_eq(own->minted_by, backend->id);
+	call = ask_revoke_with(asker, stolen->id, true, false);
+	run_for(200);
+	cr_assert_eq(status_of(call), 200);
+	cr_assert_eq(reply_of(call)->receipt->n_children, 2);
+	cr_assert_eq(status_of(ask_verify(own->key)), 401);
+	cr_assert_eq(status_of(ask_verify(another->key)), 401);
+	cr_assert_eq(status_of(ask_verify(other->key)), 200);
+	cr_assert_eq(status_of(ask_verify(rightful->key)), 200);
+}
+
 Test(group, revokes_all_that_descends_from_a_key_at_once)
 {
 	Auth__Key *child = minted_by(asker, NULL);

@@ -78,7 +78,7 @@ static void make_successor(struct new_key *ret, const Events__KeyRow *row,
 {
 	new_key_make(ret, wish, caller, auth->deps.digest_secret);
 	ret->key.disabled = row->key->disabled;
-	ret->key.minted_by = row->key->minted_by; /* whoever rotates it: so a cascade finds it */
+	ret->key.minted_by = row->key->minted_by; /* whoever rotates it: a cascade finds both */
 }
 
 static void reply_with(struct command *command, struct new_key *made)
@@ -91,6 +91,14 @@ static void reply_with(struct command *command, struct new_key *made)
 	buf_wipe(&command->reply);
 	(void)wire_pack(&command->reply, &reply.base);
 	made->key.key = NULL;
+}
+
+/* Rotated again, a key lives no longer for it: whoever has got hold of it could do that. */
+static int64_t end_of_overlap(const Auth__Key *old, uint32_t overlap_s)
+{
+	int64_t end = clock_wall_ms() + (int64_t)overlap_s * 1000;
+
+	return old->has_rotates_out_at && old->rotates_out_at < end ? old->rotates_out_at : end;
 }
 
 static void append(struct change *change, Events__KeyRow *row, const struct uuid *id)
@@ -113,7 +121,7 @@ static void append(struct change *change, Events__KeyRow *row, const struct uuid
 	old.key.rotated_to = made.id;
 	if (rotate->has_overlap_s) {
 		old.key.has_rotates_out_at = true;
-		old.key.rotates_out_at = clock_wall_ms() + (int64_t)rotate->overlap_s * 1000;
+		old.key.rotates_out_at = end_of_overlap(row->key, rotate->overlap_s);
 	}
 	if (rotate->has_overlap_s && rotate->overlap_s > 0)
 		change_fill_notice(&old, id, change->spread.number);

@@ -121,6 +121,15 @@ static struct key external_key(const struct uuid *account, const char *external_
 	return key;
 }
 
+static void put_child(const struct uuid *account, const struct uuid *parent, const struct uuid *id,
+                      struct store_batch *view)
+{
+	struct key place = rows_id_key('c', account, parent);
+
+	key_add_uuid(&place, id);
+	rows_put(view, place, BYTES("", 0));
+}
+
 static void put_indexes(const Auth__Key *key, const struct uuid *account, const struct uuid *id,
                         struct store_batch *view)
 {
@@ -132,14 +141,12 @@ static void put_indexes(const Auth__Key *key, const struct uuid *account, const 
 		key_add_uuid(&place, id);
 		rows_put(view, place, BYTES("", 0));
 	}
-	if (key->minted_by && uuid_parse(key->minted_by, &parent)) {
-		place = rows_id_key('c', account, &parent);
-		key_add_uuid(&place, id);
-		rows_put(view, place, BYTES("", 0));
-	}
+	if (key->minted_by && uuid_parse(key->minted_by, &parent))
+		put_child(account, &parent, id, view);
 }
 
-static void apply_minted(const Events__KeyRow *row, struct store_batch *view)
+/* by: a successor descends from who has rotated, too. */
+static void apply_minted(const Events__KeyRow *row, const struct uuid *by, struct store_batch *view)
 {
 	struct uuid place[2] = { rows_id_of(row->account) };
 
@@ -149,6 +156,8 @@ static void apply_minted(const Events__KeyRow *row, struct store_batch *view)
 	         BYTES(place, sizeof place));
 	rows_put(view, rows_id_key('K', NULL, &place[1]), id_bytes(&place[0]));
 	put_indexes(row->key, &place[0], &place[1], view);
+	if (by)
+		put_child(&place[0], by, &place[1], view);
 }
 
 static void apply_revoked(const Events__KeyRevoked *revoked, struct bytes packed,
@@ -206,12 +215,15 @@ static void apply_read(const Events__HealthRead *read, int64_t at_ms, struct sto
 
 void rows_apply(const Events__AuthEvent *event, struct bytes packed, struct store_batch *view)
 {
+	struct uuid by;
+
 	switch (event->event_case) {
 	case EVENTS__AUTH_EVENT__EVENT_ACCOUNT_CREATED:
 		apply_account(event->account_created, view);
 		break;
 	case EVENTS__AUTH_EVENT__EVENT_KEY_MINTED:
-		apply_minted(event->key_minted, view);
+		apply_minted(event->key_minted,
+		             event->has_by && wire_id(event->by, &by) ? &by : NULL, view);
 		break;
 	case EVENTS__AUTH_EVENT__EVENT_KEY_REVOKED:
 		apply_revoked(event->key_revoked, packed, view);

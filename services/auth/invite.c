@@ -58,10 +58,15 @@ static enum err read_invites(struct auth *auth, const struct uuid *account, stru
 	return err;
 }
 
-static void free_invites(struct invite_list *list)
+static void clear_invites(struct invite_list *list)
 {
 	for (size_t i = 0; i < list->n; i++)
 		wire_free(&list->row[i]->base);
+}
+
+static void free_invites(struct invite_list *list)
+{
+	clear_invites(list);
 	mem_free(list);
 }
 
@@ -137,6 +142,8 @@ static void invite_make(struct command *command, struct new_invite *ret)
 	ret->row.account = wire_bytes_of(&work->account);
 	ret->row.digest = wire_bytes(BYTES(ret->digest, DIGEST_BYTES));
 	ret->row.invite = &ret->invite;
+	ret->row.has_by = true;
+	ret->row.by = wire_bytes_of(&command->caller.user);
 	events__auth_event__init(&ret->event);
 	ret->event.event_case = EVENTS__AUTH_EVENT__EVENT_INVITE_MADE;
 	ret->event.invite_made = &ret->row;
@@ -268,6 +275,54 @@ void on_delete_invite(struct auth *auth, struct bus_call *call, const Auth__Auth
 		delete_execute(command);
 	else
 		command_refuse(command, &why);
+}
+
+/* ---- with a user who is deleted ---- */
+
+struct invites_gone {
+	struct invite_list list;
+	Events__InviteGone gone[INVITES_MOST];
+	Events__AuthEvent event[INVITES_MOST], *all[1 + INVITES_MOST];
+	struct uuid id[INVITES_MOST], by;
+	size_t n;
+};
+
+static void add_gone(struct invites_gone *gone, const Events__InviteRow *row,
+                     const struct uuid *user)
+{
+	Events__AuthEvent *event = &gone->event[gone->n - 1];
+	struct uuid maker, *id = &gone->id[gone->n - 1];
+
+	if (!row->has_by || !wire_id(row->by, &maker) || !uuid_equal(&maker, user))
+		return;
+	MUST(uuid_parse(row->invite->id, id));
+	gone_fill(event, &gone->gone[gone->n - 1], row, id);
+	event->event_case = EVENTS__AUTH_EVENT__EVENT_INVITE_DELETED;
+	event->invite_deleted = &gone->gone[gone->n - 1];
+	event->has_by = true;
+	event->by = wire_bytes_of(&gone->by);
+	gone->all[gone->n++] = event;
+}
+
+void invites_end_with(struct command *command, Events__AuthEvent *first)
+{
+	struct user_work *work = user_work_of(command);
+	struct invites_gone *gone = xcalloc(1, sizeof *gone);
+	struct refusal why;
+	enum err err = read_invites(command->auth, &work->account, &gone->list);
+
+	gone->by = command->caller.user;
+	gone->all[gone->n++] = first;
+	for (size_t i = 0; err == OK && i < gone->list.n; i++)
+		add_gone(gone, gone->list.row[i], &work->user);
+	if (err == OK) {
+		auth_command_append(command, gone->all, gone->n);
+	} else {
+		why = refusal_of(err, REFUSAL_AWAY("the invitations cannot be read"));
+		command_refuse(command, &why);
+	}
+	clear_invites(&gone->list);
+	mem_free(gone);
 }
 
 /* ---- AcceptInvite ---- */

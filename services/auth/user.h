@@ -124,6 +124,10 @@ void login_append(struct command *command, Events__AuthEvent *const *others, siz
 /* False: it is taken (409, in these words), or unknown whether: the command is refused. */
 bool sign_up_email_is_free(struct command *command, const char *taken);
 
+/* Appends the event, and behind it the end of every invitation that the work's user has made: who
+ * is shut out does not let himself in again. */
+void invites_end_with(struct command *command, Events__AuthEvent *first);
+
 /* USERS_MOST when it cannot be said. */
 size_t users_count(struct auth *auth, const struct uuid *account);
 

@@ -355,7 +355,6 @@ static void delete_execute(struct command *command)
 	struct user_work *work = user_work_of(command);
 	AUTO(wire_free) ProtobufCMessage *message = NULL;
 	struct refusal why = refusal(409, "the last owner of the account who can log in stays");
-	Events__AuthEvent *events[1];
 	struct user_event event;
 	Events__UserRow *old;
 
@@ -376,8 +375,7 @@ static void delete_execute(struct command *command)
 	user_event_fill(&event, work, old->role, old);
 	event.event.event_case = EVENTS__AUTH_EVENT__EVENT_USER_SHUT;
 	event.by = command->caller.user;
-	events[0] = &event.event;
-	auth_command_append(command, events, 1);
+	invites_end_with(command, &event.event);
 }
 
 static void delete_committed(struct command *command)

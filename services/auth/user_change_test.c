@@ -327,6 +327,26 @@ Test(user_change, a_deleted_user_is_out_everywhere_and_the_address_is_free)
 	(void)signed_up("b@example.org");
 }
 
+Test(user_change, with_a_deleted_user_go_the_invitations_that_the_user_has_made)
+{
+	const char *owner = signed_up("a@example.org");
+	const char *other = member(owner, "b@example.org", ROLE_OWNER);
+	struct fake_call *theirs = invite(other, NULL, ROLE_OWNER);
+	struct fake_call *ours = invite(owner, NULL, ROLE_MEMBER), *call, *list;
+
+	call = by_id(owner, id_of(other), AUTH__AUTH_REQUEST__COMMAND_DELETE_USER);
+	run_for(200);
+	cr_assert_eq(status_of(call), 200);
+	call = accept_invite(reply_of(theirs)->invite->url_path, "b@example.org");
+	list = by_id(owner, "", AUTH__AUTH_REQUEST__COMMAND_LIST_INVITES);
+	run_for(200);
+	cr_assert_eq(status_of(call), 404, "who was shut out does not come back");
+	cr_assert_eq(reply_of(list)->invites->n_items, 1);
+	call = accept_invite(reply_of(ours)->invite->url_path, "c@example.org");
+	run_for(200);
+	cr_assert_eq(status_of(call), 200);
+}
+
 Test(user_change, the_last_owner_who_can_log_in_stays)
 {
 	const char *owner = signed_up("a@example.org"), *second, *stranger, *ids[2];

@@ -77,7 +77,7 @@ static double reads(struct loop *loop, const Raeh__Principal *principal)
 		               "/v1/sessions/0192f0c0-0000-7000-8000-%012d/insights", i);
 	began = cpu_ns();
 	for (int i = 0; i < READS; i++)
-		reads_note(all, principal, path[i % PATHS], NULL);
+		reads_note(all, principal, path[i % PATHS], "/v1/sessions/{id}", NULL);
 	return (cpu_ns() - began) / READS;
 }
 

@@ -97,16 +97,24 @@ static void refuse(struct reads *reads)
 		log_warn("reads-not-noted", "slot=%u most=%d", reads->deps.slot, READS_MOST);
 }
 
+static struct read *find(struct reads *reads, const Raeh__Principal *principal,
+                         const char *resource, int64_t minute_ms, uint8_t ret_name[16])
+{
+	name_of(principal, resource, minute_ms, ret_name);
+	return MAP_OWNER(map_find(&reads->by_name, ret_name), struct read, node);
+}
+
 void reads_note(struct reads *reads, const Raeh__Principal *principal, const char *resource,
-                const struct origin *origin)
+                const char *kind, const struct origin *origin)
 {
 	int64_t now_ms = clock_wall_ms(), minute_ms = now_ms - now_ms % READS_MINUTE_MS;
 	struct read *read;
 	uint8_t name[16];
 
-	name_of(principal, resource, minute_ms, name);
-	read = MAP_OWNER(map_find(&reads->by_name, name), struct read, node);
-	if (!read && reads->by_name.count >= READS_MOST) {
+	read = find(reads, principal, resource, minute_ms, name);
+	if (!read && reads->by_name.count >= READS_MOST)
+		read = find(reads, principal, resource = kind, minute_ms, name);
+	if (!read && reads->by_name.count >= 2 * READS_MOST) {
 		refuse(reads);
 		return;
 	}
@@ -130,7 +138,10 @@ uint64_t reads_lost(const struct reads *reads)
 /* Of a minute that is over, or before the edge goes. */
 static bool is_due(const struct reads *reads, const struct read *read)
 {
-	return reads->flushed || read->message->minute_ms + READS_MINUTE_MS <= clock_wall_ms();
+	int64_t now_ms = clock_wall_ms();
+
+	return reads->flushed || read->message->minute_ms + READS_MINUTE_MS <= now_ms ||
+	       read->message->minute_ms > now_ms; /* the clock was set back */
 }
 
 /* The oldest become the report, and are forgotten here: it is sent until it is taken. */
@@ -138,23 +149,31 @@ static void make_report(struct reads *reads)
 {
 	Auth__AuthRequest request = AUTH__AUTH_REQUEST__INIT;
 	Auth__AuditReads told = AUTH__AUDIT_READS__INIT;
-	Auth__Read *read[READS_A_TELL];
-	struct list *link;
+	struct read *read[READS_A_TELL] = { NULL };
+	Auth__Read *messages[READS_A_TELL];
 
 	LIST_EACH(one, &reads->all)
-	if (told.n_reads < READS_A_TELL && is_due(reads, LIST_OWNER(one, struct read, link)))
-		read[told.n_reads++] = LIST_OWNER(one, struct read, link)->message;
+	{
+		struct read *oldest = LIST_OWNER(one, struct read, link);
+
+		if (told.n_reads == READS_A_TELL)
+			break;
+		if (!is_due(reads, oldest))
+			continue;
+		read[told.n_reads] = oldest;
+		messages[told.n_reads++] = oldest->message;
+	}
 	if (told.n_reads == 0)
 		return;
-	told.reads = read;
+	told.reads = messages;
 	told.slot = reads->deps.slot;
 	told.incarnation = wire_bytes_of(&reads->deps.incarnation);
 	told.number = ++reads->number;
 	request.command_case = AUTH__AUTH_REQUEST__COMMAND_AUDIT_READS;
 	request.audit_reads = &told;
 	(void)wire_pack(&reads->report, &request.base);
-	for (size_t i = 0; i < told.n_reads && (link = list_first(&reads->all)) != NULL; i++)
-		forget(reads, LIST_OWNER(link, struct read, link));
+	for (size_t i = 0; i < told.n_reads; i++)
+		forget(reads, read[i]);
 }
 
 static void tell(void *ctx);

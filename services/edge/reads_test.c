@@ -30,7 +30,7 @@ static void reads_of(unsigned key, const char *resource)
 
 	principal.key = wire_bytes_of(&id);
 	principal.account = wire_bytes_of(&account);
-	reads_note(reads, &principal, resource, origin);
+	reads_note(reads, &principal, resource, "/v1/sessions/{id}", origin);
 	origin_free(origin);
 }
 
@@ -114,15 +114,62 @@ Test(reads, are_told_in_parts_when_they_are_many)
 	cr_assert_eq(sum, 600);
 }
 
-Test(reads, are_bounded_and_what_is_not_noted_is_counted)
+Test(reads, are_noted_by_their_kind_when_they_are_too_many_to_name)
 {
 	char resource[32];
+	uint64_t sum = 0, of_kind = 0;
 
 	for (int i = 0; i < READS_MOST + 3; i++) {
 		(void)snprintf(resource, sizeof resource, "/v1/sessions/%d", i);
 		reads_of(1, resource);
 	}
+	reads_of(2, "/v1/sessions/0");
+	reads_of(1, "/v1/sessions/0");
+	cr_assert_eq(reads_lost(reads), 0);
+	pass(READS_MINUTE_MS);
+	while (asked("auth")) {
+		Auth__AuthRequest *request = told();
+
+		for (size_t i = 0; i < request->audit_reads->n_reads; i++) {
+			const Auth__Read *read = request->audit_reads->reads[i];
+
+			sum += read->count;
+			if (strcmp(read->resource, "/v1/sessions/{id}") == 0)
+				of_kind += read->count;
+		}
+		wire_free(&request->base);
+		auth_is_done();
+	}
+	cr_assert_eq(sum, READS_MOST + 5);
+	cr_assert_eq(of_kind, 4, "three of one key, one of another");
+}
+
+Test(reads, are_bounded_and_what_is_not_noted_is_counted)
+{
+	for (unsigned key = 1; key <= 2 * READS_MOST + 3; key++)
+		reads_of(key, "/v1/insights");
 	cr_assert_eq(reads_lost(reads), 3);
+}
+
+Test(reads, are_told_once_each_when_the_clock_is_set_back)
+{
+	Auth__AuthRequest *request;
+	uint64_t sum = 0;
+
+	reads_of(1, "/v1/insights");
+	clock_set_source(fake_now_us, NULL, FAKE_WALL_MS - 2 * READS_MINUTE_MS); /* wall alone */
+	reads_of(1, "/v1/sessions");
+	reads_of(1, "/v1/sessions");
+	pass(2 * READS_MINUTE_MS);
+	while (asked("auth")) {
+		request = told();
+		for (size_t i = 0; i < request->audit_reads->n_reads; i++)
+			sum += request->audit_reads->reads[i]->count;
+		wire_free(&request->base);
+		auth_is_done();
+		pass(READS_MINUTE_MS);
+	}
+	cr_assert_eq(sum, 3);
 }
 
 Test(reads, are_told_before_the_edge_goes)

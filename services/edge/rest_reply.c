@@ -36,7 +36,8 @@ static void note_read(struct rest *rest)
 
 	if (rest->route->scope == SCOPE_READ && principal && rest->path &&
 	    strncmp(rest->path, models, sizeof models - 1) != 0)
-		reads_note(rest->edge->reads, principal, rest->path, rest->origin);
+		reads_note(rest->edge->reads, principal, rest->path, rest->route->path,
+		           rest->origin);
 }
 
 void rest_hand_over(struct rest *rest)

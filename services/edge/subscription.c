@@ -289,7 +289,8 @@ void subscription_admitted(struct socket *socket)
 		return;
 	}
 	MUST(wire_id(principal->account, &subscription->feed.account));
-	reads_note(socket->edge->reads, principal, "/stream/subscribe", socket->origin);
+	reads_note(socket->edge->reads, principal, "/stream/subscribe", "/stream/subscribe",
+	           socket->origin);
 	subscription->feed.on_insight = on_insight;
 	subscription->feed.on_ready = on_ready;
 	if (!subscription->has_after && !subscription->has_since) {

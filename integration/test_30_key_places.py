@@ -171,3 +171,19 @@ def test_node_uses_each_place(stack, key, model):
         "/stream/subscribe none": "4001",
         "/stream/subscribe two": "4001",
     }
+
+
+def test_node_reads_the_status_of_a_refused_upgrade(stack, key, model):
+    polite = f"?reject=http&api_key={key.key}"
+    ingest = f"{stack.ws_url}/stream/ingest{polite}&device_id=polite&device_model_id="
+    done = subprocess.run(
+        ["node", ROOT / "integration/node/reject.js", f"{ingest}{model['id']}",
+         f"{ingest}018f0000-0000-7000-8000-000000000000",
+         f"{stack.ws_url}/stream/subscribe{polite}", f"{stack.ws_url}/stream/ingest?reject=http"],
+        capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    opened, unknown, subscribed, nobody = json.loads(done.stdout)
+    assert opened == ["session_id", "slots"] and subscribed == ["status"]
+    assert unknown[:3] == [404, "application/problem+json", 404]
+    assert unknown[3].startswith("device_model_id")
+    assert nobody[:3] == [401, "application/problem+json", 401]

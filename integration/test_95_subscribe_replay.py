@@ -2,14 +2,17 @@
 import asyncio
 import json
 import random
+import re
 import time
+import uuid
 
 import httpx
 import pytest
 import websockets
 
-from client import (close_of, connect, closed_session, frames, ingest, make_model, receive, rest,
-                    stream, subscribe)
+from client import (close_of, closed, closed_session, connect, frames, ingest, insights,
+                    make_model, receive, rest, stream, subscribe)
+from stack import until
 
 STACK = {"edges": 2, "publishers": 1}
 WAIT_S = 40
@@ -266,20 +269,88 @@ async def test_an_upgrade_may_ask_to_be_refused_with_a_status(stack):
     key, model = await fresh(stack)
     unknown, reader = stack.key(), stack.key(key.account, scopes="read")
     stack.admin("key", "revoke", unknown.id)
+    bound = stack.key(key.account, device_id="polite")
+    bare = make_model(stack, key, channels=())
+    foreign = make_model(stack, stack.key())
 
     async def status(path, who=None, **query):
-        try:
-            async with connect(stack, path, who, reject="http", **query) as socket:
-                return await receive(socket)
-        except websockets.InvalidHandshake as refused:
-            response = getattr(refused, "response", None)
-            return response.status_code if response else refused.status_code
+        return await first_of(stack, path, who, **query)
 
     for path in ("/stream/subscribe", "/stream/ingest"):
         assert await status(path) == 401
         assert await status(path, unknown) == 401
         assert await status(path, reader) == 403
     assert await status("/stream/ingest", key) == 404
+    for query in ({"device_id": "", "device_model_id": model["id"]},
+                  {"device_id": "a\nb", "device_model_id": model["id"]},
+                  {"device_id": "d" * 129, "device_model_id": model["id"]},
+                  {"device_id": "d", "device_model_id": "nonsense"},
+                  {"device_id": "d", "device_model_id": str(uuid.uuid4())},
+                  {"device_id": "d", "device_model_id": foreign["id"]},
+                  {"device_id": "d", "device_model_id": bare["id"]},
+                  {"device_id": "d", "device_model_id": model["id"], "resume": "nonsense"},
+                  {"device_id": "d", "device_model_id": model["id"],
+                   "resume": str(uuid.uuid4())}):
+        assert await status("/stream/ingest", key, **query) == 404, query
+    assert await status("/stream/ingest", bound, device_id="other",
+                        device_model_id=model["id"]) == 403
+    for query in ({"type": "mood"}, {"session_id": "nonsense"}, {"after": "x"}, {"since": "x"}):
+        assert await status("/stream/subscribe", key, **query) == 404, query
     assert await status("/stream/subscribe", key) == {"status": "subscribed"}
     hello = await status("/stream/ingest", key, device_id="polite", device_model_id=model["id"])
     assert "session_id" in hello
+
+
+async def first_of(stack, path, who=None, **query):
+    """The status of the upgrade, or the first message."""
+    try:
+        async with connect(stack, path, who, reject="http", **query) as socket:
+            return await receive(socket)
+    except websockets.InvalidHandshake as refused:
+        response = getattr(refused, "response", None)
+        return response.status_code if response else refused.status_code
+
+
+async def test_a_socket_that_asked_for_statuses_is_one_as_any_other(stack):
+    key, model = await fresh(stack)
+    query = {"reject": "http", "ack": "1"}
+    async with subscribe(stack, key, reject="http", since="0") as ear, \
+            ingest(stack, key, model, "polite-2", **query) as socket:
+        assert (await receive(ear))["status"] == "subscribed"
+        session = (await receive(socket))["session_id"]
+        for one in frames(12):
+            await socket.send(one)
+        while (await receive(socket))["ack"] < 60:
+            pass
+        assert (await insights(ear, 1))[0]["session_id"] == session
+        async with ingest(stack, key, model, "polite-2", **query) as newer:
+            await receive(newer)
+            assert (await closed(socket))[0] == 4009
+            await asyncio.to_thread(stack.admin, "key", "revoke", key.id)
+            for one in (newer, ear):
+                assert (await closed(one))[0] in (4001, 1006)
+
+
+async def test_a_refused_upgrade_says_why_and_leaves_nothing_behind(stack):
+    key, model = await fresh(stack)
+    path = f"/stream/ingest?reject=http&api_key={key.key}&device_id=gone&device_model_id="
+    reader, writer = await asyncio.open_connection(stack.host, stack.port)
+    for id, status in ((uuid.uuid4(), 404), ("nonsense", 404), (uuid.uuid4(), 404)):
+        writer.write(UPGRADE.format(f"{path}{id}", 13).encode())  # on one connection
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WAIT_S)
+        assert head.startswith(b"HTTP/1.1 %d " % status)
+        length = int(re.search(rb"Content-Length: (\d+)", head)[1])
+        problem = json.loads(await asyncio.wait_for(reader.readexactly(length), WAIT_S))
+        assert problem["status"] == status and problem["detail"].startswith("device_model_id")
+    writer.close()
+    for _ in range(3):  # clients that do not wait for the answer
+        reader, writer = await asyncio.open_connection(stack.host, stack.port)
+        writer.write(UPGRADE.format(f"{path}{model['id']}", 13).encode())
+        await writer.drain()
+        writer.close()
+    end = time.monotonic() + WAIT_S
+    while not isinstance(await first_of(stack, "/stream/ingest", key, device_id="gone",
+                                        device_model_id=model["id"]), dict):
+        assert time.monotonic() < end  # one of those above may come late, and take over
+    with rest(stack, key) as http:
+        until("no session stays open", lambda: not http.get("/v1/sessions?status=open").json(), 30)

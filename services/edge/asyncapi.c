@@ -21,6 +21,10 @@ static const char head[] =
 	"\"defaultContentType\":\"application/json\","
 	"\"channels\":{";
 
+#define REJECT                                                                                     \
+	"\"reject\":{\"type\":\"string\",\"enum\":[\"http\"],\"description\":"                       \
+	"\"Refuse the upgrade with a status instead of a close code.\"}"
+
 static const char ingest_channel[] =
 	"\"ingest\":{\"address\":\"/stream/ingest\",\"title\":\"A device streams samples\","
 	"\"description\":\"One session. The handshake comes first; after it the device sends frames "
@@ -39,7 +43,8 @@ static const char ingest_channel[] =
 	"\"ack\":{\"type\":\"string\",\"enum\":[\"1\"],\"description\":"
 	"\"Say which frames are on disk.\"},"
 	"\"resume\":{\"type\":\"string\",\"format\":\"uuid\",\"description\":"
-	"\"Go on with this session of the device, open or ended less than 60 s ago.\"}}}}},"
+	"\"Go on with this session of the device, open or ended less than 60 s ago.\"},"
+	REJECT "}}}},"
 	"\"x-close-codes\":{\"1000\":\"closed by either side\",\"1001\":\"going away, or idle\","
 	"\"1003\":\"a text message\",\"1007\":\"a frame of a wrong length, or without samples\","
 	"\"1009\":\"a message over the limit\",\"1013\":\"overloaded, or a service is away\","
@@ -59,7 +64,8 @@ static const char subscribe_channel[] =
 	"\"device_id\":" MANY("Insights of these devices alone.") ","
 	"\"type\":" MANY("Insights of these types alone; hrv_rmssd, hrv_sdnn and motion come only so.")
 	",\"after\":" TEXT("The id of an insight: first everything behind it, once and in order.") ","
-	"\"since\":" TEXT("ms since the epoch: first everything published from then on.") "}}}},"
+	"\"since\":" TEXT("ms since the epoch: first everything published from then on.") ","
+	REJECT "}}}},"
 	"\"x-close-codes\":{\"1000\":\"closed by either side\",\"1001\":\"going away\","
 	"\"1013\":\"too slow to take what comes\",\"4001\":\"authentication failed\","
 	"\"4004\":\"a filter that cannot be\",\"4029\":\"over the rate\"}}},";

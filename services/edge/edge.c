@@ -96,7 +96,12 @@ static void on_refused(void *ctx, struct conn *conn, int status, const char *hea
 static void on_open(void *ctx, struct conn *conn, const struct net_request *request)
 {
 	struct edge *edge = ctx;
+	struct socket *held = reject_upgraded(edge);
 
+	if (held) {
+		conn_set_user(conn, held);
+		return;
+	}
 	switch (request->endpoint) {
 	case NET_INGEST:
 		ingest_open(edge, conn, request);
@@ -138,7 +143,7 @@ static void on_closed(void *ctx, struct conn *conn, int code, const char *reason
 {
 	(void)by_peer;
 	if (conn_endpoint(conn) == NET_HTTP && !events_gone(ctx, conn, code, reason) &&
-	    !reject_gone(ctx, conn))
+	    !reject_gone(ctx, conn, code, reason))
 		rest_gone(ctx, conn);
 	else if (conn_endpoint(conn) == NET_HTTP)
 		return;
@@ -418,7 +423,7 @@ void edge_free(struct edge *edge)
 	ingest_free_unopened(edge);
 	map_done(&edge->opening);
 	map_done(&edge->events);
-	reject_free_all(edge);
+	map_done(&edge->held);
 	closing_free_all(edge);
 	replays_done(&edge->replays);
 	feed_free(edge->feed);

@@ -96,8 +96,9 @@ struct edge {
 	struct uplinks *uplinks;
 	struct feed *feed;
 	struct replays replays;
-	struct map events; /* event streams, by conn */
-	struct map held;   /* upgrades that wait for a verdict, by conn */
+	struct map events;        /* event streams, by conn */
+	struct map held;          /* struct socket: no WebSocket yet, by conn */
+	struct socket *upgrading; /* it becomes one just now */
 	struct edge_metrics metrics;
 	struct list sockets;  /* struct socket: open, not told to close */
 	struct list closings; /* sessions that the router must still be told of */

@@ -24,8 +24,8 @@ struct net_shared {
 };
 
 struct conn {
-	struct list link; /* in conns: until on_closed */
-	enum net_endpoint endpoint;
+	struct list link;                   /* in conns: until on_closed */
+	enum net_endpoint endpoint, wanted; /* wanted: by an upgrade that is held */
 	void *user;
 	struct buf sent; /* messages, each ended by a newline */
 	unsigned messages;
@@ -139,7 +139,14 @@ void net_close_now(struct conn *conn, int code, const char *reason)
 
 void net_upgrade(struct conn *conn)
 {
-	(void)conn; /* its own test is net's */
+	const struct net_request request = { .endpoint = conn->wanted };
+
+	if (conn->closing)
+		return;
+	cr_assert(conn->wanted != NET_HTTP && conn->endpoint == NET_HTTP && conn->status == 0);
+	conn->endpoint = conn->wanted;
+	conn->user = NULL;
+	edge_net_events.on_open(fake.edge, conn, &request);
 }
 
 void net_pause(struct conn *conn, bool paused)
@@ -304,6 +311,23 @@ static inline struct conn *client_open(enum net_endpoint endpoint, const char *q
 	};
 
 	edge_net_events.on_open(fake.edge, conn, &request);
+	return conn;
+}
+
+/* An upgrade that the edge may hold. */
+static inline struct conn *client_upgrades(enum net_endpoint endpoint, const char *query)
+{
+	struct conn *conn = conn_new(NET_HTTP);
+	const struct net_request request = {
+		.endpoint = endpoint,
+		.method = "GET",
+		.path = "/stream",
+		.query = query,
+		.peer = "10.0.0.1",
+	};
+
+	conn->wanted = endpoint;
+	cr_assert(edge_net_events.hold_upgrade(fake.edge, conn, &request));
 	return conn;
 }
 

@@ -11,6 +11,7 @@
 #include "router.pb-c.h"
 #include "services/edge/closing.h"
 #include "services/edge/query.h"
+#include "services/edge/reject.h"
 #include "services/edge/socket.h"
 
 #include <sodium.h>
@@ -111,6 +112,8 @@ static void send_handshake(struct ingest *ingest)
 	char id[UUID_TEXT];
 	char *json;
 
+	if (!reject_over(&ingest->socket))
+		return;
 	uuid_text(&ingest->session, id);
 	json = handshake_json(ingest, id);
 	if (net_send_text(ingest->socket.conn, BYTES(json, strlen(json)), SIZE_MAX) != OK)
@@ -611,7 +614,8 @@ void ingest_open(struct edge *edge, struct conn *conn, const struct net_request 
 	read_resume(ingest, request->query);
 	ingest->paused = true;
 	edge->metrics.sockets_ingest++;
-	net_pause(conn, true);
+	if (conn_endpoint(conn) != NET_HTTP)
+		net_pause(conn, true);
 	timer_set(edge->loop, &ingest->socket.timer, INGEST_OPEN_MS, on_open_timeout, ingest);
 	socket_open(&ingest->socket, &ingest_ops, edge, conn, request);
 }

@@ -1,139 +1,104 @@
 #include "services/edge/reject.h"
 
-#include "common/principal.h"
 #include "services/edge/credential.h"
+#include "services/edge/ingest.h"
 #include "services/edge/problem.h"
 #include "services/edge/query.h"
+#include "services/edge/subscribe.h"
 
 #include <sodium.h>
-#include <stdio.h>
 #include <string.h>
 
-#define VERDICT_MS 6000
-#define DEVICE_MAX 129 /* a device id and its zero */
-
-struct held {
-	struct edge *edge;
-	struct conn *conn; /* the key in edge->held */
-	struct map_node by_conn;
-	struct grant_user user;
-	struct timer timer;
-	uint32_t scope; /* 0: any */
-	const char *fault;
-};
-
-static void forget(struct held *held)
+static bool is_asked_for(const struct net_request *request)
 {
-	timer_stop(held->edge->loop, &held->timer);
-	grant_leave(held->edge->grants, &held->user);
-	map_remove(&held->edge->held, &held->by_conn);
-	mem_free(held);
-}
+	char text[8];
 
-static void refuse(struct held *held, int status, const char *detail)
-{
-	struct conn *conn = held->conn;
-
-	held->edge->metrics.refused_total += status == 401 || status == 403;
-	forget(held);
-	problem_respond(conn, status, detail, "");
-}
-
-static void on_timeout(void *ctx)
-{
-	refuse(ctx, 503, "auth does not answer");
-}
-
-static void on_answer(struct grant_user *user, enum err err, const char *why)
-{
-	struct held *held = (struct held *)((char *)user - offsetof(struct held, user));
-	struct conn *conn = held->conn;
-	char detail[128];
-
-	if (err != OK) {
-		refuse(held, err == ERR_DENIED ? 401 : 503, why);
-	} else if (held->scope && !(grant_principal(user)->scopes & held->scope)) {
-		(void)snprintf(detail, sizeof detail, "the API key lacks the scope %s",
-		               scope_name(held->scope));
-		refuse(held, 403, detail);
-	} else if (held->fault) {
-		refuse(held, 404, held->fault);
-	} else {
-		forget(held);
-		net_upgrade(conn);
-	}
-}
-
-static void on_dead(struct grant_user *user, const char *why)
-{
-	refuse((struct held *)((char *)user - offsetof(struct held, user)), 401, why);
-}
-
-/* What the socket would be closed with 4004 for before anybody is asked. */
-static const char *ingest_fault(const char *query)
-{
-	char text[DEVICE_MAX];
-	struct uuid model;
-
-	if (query_get(query, "device_id", text, sizeof text) != OK || !text[0])
-		return "device_id: required, 1 to 128 bytes of UTF-8";
-	if (query_get(query, "device_model_id", text, sizeof text) != OK ||
-	    !uuid_parse(text, &model))
-		return "device_model_id: required, the UUID of a device model";
-	return NULL;
+	return query_get(request->query, "reject", text, sizeof text) == OK &&
+	       strcmp(text, "http") == 0;
 }
 
 bool reject_upgrade(struct edge *edge, struct conn *conn, const struct net_request *request)
 {
-	char credential[CREDENTIAL_MAX + 1], why[124], text[8];
+	char credential[CREDENTIAL_MAX + 1], why[124];
 	enum credential_fault fault;
-	struct held *held;
 
-	if (query_get(request->query, "reject", text, sizeof text) != OK ||
-	    strcmp(text, "http") != 0)
+	if (!is_asked_for(request))
 		return false;
 	fault = credential_find(request, credential, why);
-	if (fault != CREDENTIAL_GOOD) {
-		edge->metrics.refused_total++;
-		problem_respond(conn, fault == CREDENTIAL_TWO ? 400 : 401, why, "");
-		return true;
-	}
-	held = xcalloc(1, sizeof *held);
-	held->edge = edge;
-	held->conn = conn;
-	held->user.kind = NET_HTTP;
-	held->user.on_answer = on_answer;
-	held->user.on_dead = on_dead;
-	if (request->endpoint == NET_INGEST) {
-		held->scope = SCOPE_INGEST;
-		held->fault = ingest_fault(request->query);
-	} else if (request->endpoint == NET_SUBSCRIBE) {
-		held->scope = SCOPE_SUBSCRIBE;
-	}
-	map_add(&edge->held, &held->by_conn, &held->conn);
-	timer_set(edge->loop, &held->timer, VERDICT_MS, on_timeout, held);
-	grant_enter(edge->grants, credential, &held->user);
 	sodium_memzero(credential, sizeof credential);
+	if (fault == CREDENTIAL_TWO) {
+		edge->metrics.refused_total++;
+		problem_respond(conn, 400, why, "");
+	} else if (request->endpoint == NET_INGEST) {
+		ingest_open(edge, conn, request);
+	} else if (request->endpoint == NET_SUBSCRIBE) {
+		subscribe_open(edge, conn, request);
+	} else {
+		echo_open(edge, conn, request);
+	}
 	return true;
 }
 
-bool reject_gone(struct edge *edge, struct conn *conn)
+void reject_hold(struct socket *socket)
 {
-	struct held *held = MAP_OWNER(map_find(&edge->held, &conn), struct held, by_conn);
-
-	if (held)
-		forget(held);
-	return held != NULL;
+	socket->held = true;
+	map_add(&socket->edge->held, &socket->by_conn, &socket->conn);
 }
 
-static void free_one(void *ctx, struct map_node *node)
+static void release(struct socket *socket)
 {
-	(void)ctx;
-	forget(MAP_OWNER(node, struct held, by_conn));
+	socket->held = false;
+	map_remove(&socket->edge->held, &socket->by_conn);
 }
 
-void reject_free_all(struct edge *edge)
+bool reject_over(struct socket *socket)
 {
-	map_each(&edge->held, free_one, NULL);
-	map_done(&edge->held);
+	struct edge *edge = socket->edge;
+
+	if (!socket->held)
+		return true;
+	edge->upgrading = socket;
+	net_upgrade(socket->conn); /* asks reject_upgraded(), unless the client is gone */
+	return TAKE(edge->upgrading) == NULL;
+}
+
+struct socket *reject_upgraded(struct edge *edge)
+{
+	struct socket *socket = TAKE(edge->upgrading);
+
+	if (socket)
+		release(socket);
+	return socket;
+}
+
+static int status_of(const struct socket *socket, int code, bool now)
+{
+	switch (code) {
+	case 4001:
+		return socket->admitted && !now ? 403 : 401; /* a right; the key itself */
+	case 4004:
+		return 404;
+	case 4009:
+		return 409;
+	case 4029:
+		return 429;
+	default:
+		return 503;
+	}
+}
+
+void reject_close(struct socket *socket, int code, const char *reason, bool now)
+{
+	problem_respond(socket->conn, status_of(socket, code, now), reason, "");
+}
+
+bool reject_gone(struct edge *edge, struct conn *conn, int code, const char *reason)
+{
+	struct socket *socket = MAP_OWNER(map_find(&edge->held, &conn), struct socket, by_conn);
+
+	if (!socket)
+		return false;
+	release(socket);
+	socket_gone(socket, code, reason);
+	return true;
 }

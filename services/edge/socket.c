@@ -2,6 +2,7 @@
 
 #include "common/principal.h"
 #include "services/edge/credential.h"
+#include "services/edge/reject.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -29,7 +30,9 @@ static void end(struct socket *socket, int code, const char *reason)
 
 static void close_conn(struct socket *socket, int code, const char *reason, bool now)
 {
-	if (socket->ops->close)
+	if (socket->held)
+		reject_close(socket, code, reason, now);
+	else if (socket->ops->close)
 		socket->ops->close(socket, code, reason, now);
 	else if (now)
 		net_close_now(socket->conn, code, reason);
@@ -119,13 +122,16 @@ void socket_open(struct socket *socket, const struct socket_ops *ops, struct edg
 	socket->ops = ops;
 	socket->edge = edge;
 	socket->conn = conn;
-	socket->user.kind = conn_endpoint(conn) == NET_HTTP ? NET_SUBSCRIBE : conn_endpoint(conn);
+	socket->user.kind = request->endpoint == NET_HTTP ? NET_SUBSCRIBE : request->endpoint;
 	socket->user.on_answer = on_answer;
 	socket->user.on_dead = on_dead;
 	socket->user.may_go_on = may_go_on;
 	socket->origin = origin_new(request);
 	socket->user.from = socket->origin;
-	conn_set_user(conn, socket);
+	if (conn_endpoint(conn) == request->endpoint)
+		conn_set_user(conn, socket);
+	else
+		reject_hold(socket);
 	list_append(&edge->sockets, &socket->link);
 	if (edge->draining) {
 		socket_end(socket, 1001, "the server is going away: reconnect at once");

@@ -34,8 +34,10 @@ struct socket {
 	struct limit *limit;   /* of its key, once it is admitted */
 	struct origin *origin; /* until it is admitted */
 	struct list link;
-	struct timer timer; /* the owner's */
+	struct timer timer;      /* the owner's */
+	struct map_node by_conn; /* in edge->held while held */
 	bool over, admitted;
+	bool held; /* no WebSocket yet: reject.h */
 };
 
 /* Enters it under the credential of the request, or closes it with 4001. */

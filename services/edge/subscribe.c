@@ -1,5 +1,6 @@
 #include "services/edge/subscribe.h"
 
+#include "services/edge/reject.h"
 #include "services/edge/subscription.h"
 
 #define ECHO_QUEUE_BYTES (8u * 1024 * 1024)
@@ -11,6 +12,8 @@ static enum err send(struct subscription *subscription, const char *id, struct b
 	struct conn *conn = subscription->socket.conn;
 
 	(void)id;
+	if (!reject_over(&subscription->socket))
+		return ERR_CONFLICT;
 	return shared ? net_send_shared(conn, shared, SUBSCRIBE_QUEUE_BYTES)
 	              : net_send_text(conn, json, SUBSCRIBE_QUEUE_BYTES);
 }
@@ -51,7 +54,8 @@ void subscribe_drained(struct socket *socket)
 static void echo_admitted(struct socket *socket)
 {
 	timer_stop(socket->edge->loop, &socket->timer);
-	net_pause(socket->conn, false);
+	if (reject_over(socket))
+		net_pause(socket->conn, false);
 }
 
 static void echo_message(struct socket *socket, bool binary, struct bytes message)
@@ -81,7 +85,8 @@ void echo_open(struct edge *edge, struct conn *conn, const struct net_request *r
 {
 	struct socket *socket = xcalloc(1, sizeof(struct subscription));
 
-	net_pause(conn, true);
+	if (conn_endpoint(conn) != NET_HTTP)
+		net_pause(conn, true);
 	timer_set(edge->loop, &socket->timer, OPEN_MS, on_open_timeout, socket);
 	socket_open(socket, &echo_ops, edge, conn, request);
 }

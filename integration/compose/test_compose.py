@@ -43,7 +43,7 @@ def test_no_service_sees_the_secrets_of_another(stack):
         return {path.removeprefix("/data/") for path in found.split()}
 
     tls = {"tls/ca.pem", "tls/own.pem"}
-    assert held("auth") == tls | {"secret/bus.key", "secret/digest.key"}
+    assert held("auth") == tls | {"secret/bus.key", "secret/digest.key", "secret/token.key"}
     assert held("router") == held("publisher-0") == tls | {"secret/bus.key"}
     assert held("edge-0") == held("edge-1") == tls
     own = [stack.engine.execute(service, "cat", "/data/tls/own.pem").stdout for service in SERVICES]

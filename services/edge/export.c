@@ -290,7 +290,10 @@ static void step(struct rest *rest, struct export *export)
 		drop_pages(export);
 		if (has_more_to_read(export))
 			continue;
-		export_runs_window_done(&export->runs);
+		if (!export_runs_window_done(&export->runs, export->window_to_ms)) {
+			break_off(rest, "frames were removed while they were being read");
+			return;
+		}
 		export->reading = false;
 	}
 }

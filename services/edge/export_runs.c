@@ -127,8 +127,10 @@ void export_runs_read(struct export_runs *runs, uint32_t slot_id, uint64_t numbe
 	}
 }
 
-void export_runs_window_done(struct export_runs *runs)
+bool export_runs_window_done(struct export_runs *runs, int64_t to_ms)
 {
+	bool all_seen = true;
+
 	for (size_t i = 0; i < runs->n_active; i++) {
 		struct export_run *run = &runs->run[runs->active[i]];
 
@@ -136,5 +138,7 @@ void export_runs_window_done(struct export_runs *runs)
 			run->first = run->pending;
 		else if (run->seen > 0)
 			run->first = run->seen + 1;
+		all_seen = all_seen && (run->to_ms > to_ms || run->first > run->last);
 	}
+	return all_seen;
 }

@@ -44,6 +44,7 @@ bool export_runs_next(struct export_runs *runs, int64_t at_ms, int64_t *ret);
 void export_runs_window(struct export_runs *runs, int64_t from_ms, int64_t to_ms);
 /* A frame of the window was read; is_done: no later window needs it. */
 void export_runs_read(struct export_runs *runs, uint32_t slot_id, uint64_t number, bool is_done);
-void export_runs_window_done(struct export_runs *runs);
+/* to_ms: where it ends. False: frames that were there are there no more. */
+bool export_runs_window_done(struct export_runs *runs, int64_t to_ms);
 
 #endif

@@ -43,9 +43,30 @@ Test(export_runs, what_is_done_with_is_not_read_again_and_what_reaches_further_i
 	export_runs_window(&runs, 0, 10000);
 	for (uint64_t n = 1; n <= 12; n++)
 		export_runs_read(&runs, 0, n, n < 11);
-	export_runs_window_done(&runs);
+	cr_assert(export_runs_window_done(&runs, 10000));
 	export_runs_window(&runs, 10000, 20000);
 	cr_assert_eq(runs.todo[0].first, 11);
+	export_runs_free(&runs);
+}
+
+/* Retention goes on while a file is read. */
+Test(export_runs, says_when_frames_have_gone_meanwhile)
+{
+	struct export_runs runs = { 0 };
+
+	add(&runs, 0, 1, 5, 0, 5000);
+	add(&runs, 1, 6, 9, 2000, 12000);
+	export_runs_sort(&runs);
+	export_runs_window(&runs, 0, 10000);
+	for (uint64_t n = 1; n <= 5; n++)
+		export_runs_read(&runs, 0, n, true);
+	for (uint64_t n = 6; n <= 8; n++)
+		export_runs_read(&runs, 1, n, n < 8);
+	cr_assert(export_runs_window_done(&runs, 10000), "it reaches further");
+	export_runs_window(&runs, 10000, 20000);
+	cr_assert_eq(runs.todo[0].first, 8);
+	export_runs_read(&runs, 1, 8, true);
+	cr_assert_not(export_runs_window_done(&runs, 20000), "the last one was not there");
 	export_runs_free(&runs);
 }
 

@@ -26,7 +26,7 @@ async def test_the_first_message_says_subscribed(stack, key):
 
 async def test_every_insight_has_all_its_fields(stack, key, model):
     t0 = 1_700_000_000_000
-    async with subscribe(stack, key) as app:
+    async with subscribe(stack, key, device_id="fields") as app:
         assert await receive(app) == {"status": "subscribed"}
         began = time.time() * 1000
         session = await stream(stack, key, model, 60, "fields", t0_ms=t0)
@@ -53,7 +53,7 @@ def sqi_class(confidence):
 
 
 async def test_what_the_socket_said_is_what_the_history_says(stack, key, model):
-    async with subscribe(stack, key) as app:
+    async with subscribe(stack, key, device_id="history") as app:
         await receive(app)
         session = await stream(stack, key, model, 45, "history")
         closed_session(stack, key, session)
@@ -118,7 +118,7 @@ async def test_an_app_hears_the_devices_of_both_edges(stack, key, model):
 
 
 async def test_what_an_app_says_is_ignored(stack, key, model):
-    async with subscribe(stack, key) as app:
+    async with subscribe(stack, key, device_id="talker") as app:
         await receive(app)
         for message in ("hello", b"\x00" * 100, "{", json.dumps({"type": "hr"}), "x" * 100_000):
             await app.send(message)

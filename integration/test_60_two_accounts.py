@@ -110,7 +110,7 @@ async def test_the_same_device_of_both_is_two_devices(stack, two):
 async def test_revoking_a_key_of_one_does_nothing_to_the_other(stack, two):
     doomed = stack.key(two[0].key.account)
     other = stack.key(two[1].key.account)
-    async with subscribe(stack, other) as app:
+    async with subscribe(stack, other, device_id="lives on") as app:
         await receive(app)
         await asyncio.to_thread(stack.admin, "key", "revoke", doomed.id)
         session = await stream(stack, other, two[1].model, 12, "lives on")

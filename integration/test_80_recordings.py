@@ -94,7 +94,7 @@ def test_the_speed_of_a_replay_changes_nothing(stack, key, tmp_path):
 async def test_insights_come_in_real_time(stack, key, tmp_path):
     """At speed 1 the first hr is heard within ten seconds of signal, one every two seconds."""
     path = write_recording(tmp_path, 20)
-    async with subscribe(stack, key) as app:
+    async with subscribe(stack, key, device_id="live") as app:
         await receive(app)
         began = time.monotonic()
         task = asyncio.create_task(asyncio.to_thread(

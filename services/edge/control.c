@@ -215,6 +215,7 @@ static void refresh_gauges(struct edge *edge)
 	m->uplink_resent_total = up->resent;
 	m->insights_total = feed->insights;
 	m->feed_holes_total = feed->holes;
+	m->feed_away_total = feed->away;
 	m->closings_waiting = closing_count(edge);
 	m->bus_unanswered = bus_unanswered();
 	m->requests_under_way = rest_count(edge);

@@ -42,6 +42,7 @@
 	M(COUNTER, backpressure_total, "times that reading a device was stopped")                  \
 	M(COUNTER, insights_total, "insights received from publishers")                            \
 	M(COUNTER, feed_holes_total, "holes in the feed that were fetched")                        \
+	M(COUNTER, feed_away_total, "publishers that the feed stopped waiting for")                \
 	M(COUNTER, subscribers_too_slow_total, "subscribers closed with 1013")                     \
 	M(COUNTER, subscribers_behind_total, "subscribers that took a hole from the history")      \
 	M(COUNTER, replays_total, "subscribers that asked for what was before")                    \

@@ -350,3 +350,147 @@ Test(feed, tells_nobody_of_an_account_that_is_no_id)
 	broadcast(12, 1);
 	assert_heard(&listener[0], 12, 1);
 }
+
+/* ---- the order of several publishers ---- */
+
+/* One of a publisher, made at ts; it says that nothing earlier than this comes of it any more. */
+static void made_at(const char *channel, uint64_t number, int64_t ts)
+{
+	Publisher__InsightsPublished *message = published(number, 1, number);
+
+	message->insights[0]->insight->ts = ts;
+	message->has_through_ms = true;
+	message->through_ms = ts - 1;
+	world_publish(channel, &message->base);
+}
+
+/* It has nothing new, and no more before that time. */
+static void says(const char *publisher, uint64_t newest, int64_t through_ms)
+{
+	Publisher__PublisherReply reply = PUBLISHER__PUBLISHER_REPLY__INIT;
+
+	reply.result_case = PUBLISHER__PUBLISHER_REPLY__RESULT_INSIGHTS_PUBLISHED;
+	reply.insights_published = published(0, 0, newest);
+	reply.insights_published->has_through_ms = true;
+	reply.insights_published->through_ms = through_ms;
+	world_answer(asked(publisher), &reply.base);
+}
+
+/* Both stand at 10, and at 1000 ms. */
+static void make_ordered(void)
+{
+	says("publisher-0", 10, 999);
+	says("publisher-1", 10, 999);
+	pass(10);
+	says("publisher-0", 10, 1000);
+	says("publisher-1", 10, 1000);
+	cr_assert(feed_ready(feed));
+	feed_join(feed, &listener[0].base);
+	pass(10);
+}
+
+Test(feed, begins_at_a_place_in_the_order_of_all_publishers)
+{
+	feed_join(feed, &listener[0].base);
+	says("publisher-0", 10, 1500);
+	says("publisher-1", 10, 999); /* it may still make what comes before */
+	cr_assert_not(feed_ready(feed));
+	made_at("publisher-1.insights", 11, 1500);
+	cr_assert_not(feed_ready(feed));
+	made_at("publisher-1.insights", 12, 1502);
+	pass(10);
+	says("publisher-0", 10, 1501);
+	cr_assert(feed_ready(feed));
+	cr_assert_eq(feed_place(feed, 1).number, 11, "what lies behind the place is not told");
+	pass(10);
+	says("publisher-0", 10, 1502);
+	assert_heard(&listener[0], 12, 1);
+}
+
+Test(feed, holds_an_insight_until_nobody_can_make_an_earlier_one)
+{
+	make_ordered();
+	made_at("publisher-1.insights", 11, 2000);
+	cr_assert_eq(listener[0].n, 0);
+	says("publisher-0", 10, 1999); /* asked at once; of one ms the first publisher is first */
+	cr_assert_eq(listener[0].n, 0);
+	made_at("publisher-0.insights", 11, 2000);
+	made_at("publisher-0.insights", 12, 2003);
+	cr_assert_eq(listener[0].n, 2);
+	cr_assert_eq(feed_place(feed, 0).number, 11);
+	cr_assert_eq(feed_place(feed, 1).number, 11);
+	pass(10);
+	says("publisher-1", 11, 2002); /* it comes behind of the same ms */
+	cr_assert_eq(listener[0].n, 3);
+}
+
+Test(feed, asks_a_publisher_that_is_waited_for_no_faster_than_it_must)
+{
+	make_ordered();
+	made_at("publisher-1.insights", 11, 2000);
+	for (int i = 0; i < 5; i++) {
+		cr_assert_eq(asked_count("publisher-0"), 1);
+		says("publisher-0", 10, 1990 + i);
+		cr_assert_eq(asked_count("publisher-0"), 0);
+		pass(10);
+	}
+	says("publisher-0", 10, 2000);
+	cr_assert_eq(listener[0].n, 1);
+	pass(1000);
+	cr_assert_eq(asked_count("publisher-0"), 0, "nothing is held: nothing is asked");
+}
+
+Test(feed, believes_a_word_only_when_it_has_all_that_it_speaks_of)
+{
+	make_ordered();
+	made_at("publisher-1.insights", 11, 2000);
+	says("publisher-0", 11, 5000); /* 11 is still to come, and may be earlier */
+	cr_assert_eq(listener[0].n, 0);
+	pass(200);
+	fetched("publisher-0", 11, 1, 11);
+	cr_assert_eq(listener[0].n, 2);
+}
+
+Test(feed, waits_for_a_publisher_that_is_away_once_and_not_for_ever)
+{
+	make_ordered();
+	made_at("publisher-1.insights", 11, 2000);
+	pass(FEED_HOLD_MS - 20);
+	cr_assert_eq(listener[0].n, 0);
+	pass(20);
+	cr_assert_eq(listener[0].n, 1);
+	cr_assert_eq(listener[0].fetched, 1, "with others, faster than it was made");
+	cr_assert_eq(feed_counts(feed)->away, 1);
+	made_at("publisher-1.insights", 12, 2500);
+	cr_assert_eq(listener[0].n, 2);
+	made_at("publisher-0.insights", 11, 1500);
+	cr_assert_eq(listener[0].n, 3, "what it still has comes behind its place");
+	made_at("publisher-0.insights", 12, 2600);
+	cr_assert_eq(listener[0].n, 3);
+	made_at("publisher-1.insights", 13, 2700);
+	cr_assert_eq(listener[0].n, 4, "it has caught up: it is waited for again");
+}
+
+Test(feed, holds_a_bounded_number_of_bytes_and_fetches_the_rest)
+{
+	static char big[100001];
+	const unsigned all = 60;
+	unsigned held;
+
+	make_ordered();
+	memset(big, 'x', sizeof big - 1);
+	for (unsigned i = 0; i < all; i++) {
+		Publisher__InsightsPublished *message = published(11 + i, 1, 11 + i);
+
+		message->insights[0]->insight->ts = 2000;
+		message->insights[0]->insight->device_id = big;
+		world_publish("publisher-1.insights", &message->base);
+	}
+	cr_assert_eq(listener[0].n, 0);
+	cr_assert_eq(asked_count("publisher-1"), 0);
+	says("publisher-0", 10, 2000);
+	held = listener[0].n;
+	cr_assert(held > 0 && held * 100000u < FEED_HELD_BYTES + 100000u, "%u", held);
+	fetched("publisher-1", 11 + held, 5, 15 + held);
+	assert_heard(&listener[0], 11, held + 5);
+}

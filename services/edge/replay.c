@@ -12,6 +12,7 @@
 #define RETRY_MS    200
 #define HELD_ITEM   96 /* what a held insight costs besides its text, about */
 #define NUMBER_BITS 56 /* of an insight id's low 62; the partition is above */
+#define NUMBERS     ((UINT64_C(1) << NUMBER_BITS) - 1)
 
 enum phase { PAGES, JOINING, HOLDING };
 
@@ -21,10 +22,14 @@ struct source {
 	struct list waiting; /* in replays->waiting */
 	struct asked *asked;
 	struct replay_from from; /* of the next page */
+	int64_t begin_ms;        /* nothing that was made earlier is told */
 	Publisher__PublisherReply *reply;
-	size_t at;      /* in its page */
-	bool done;      /* every number up to from.above has been told */
-	uint64_t stood; /* the feed's number on joining */
+	size_t at;     /* in its page */
+	uint64_t upto; /* the number that is told last */
+	bool done;     /* every number up to `upto` is told, or in the page */
+	bool begun;    /* a page was there */
+	bool has_back; /* history has numbers above `upto`, the first from this ms */
+	int64_t back_ms;
 };
 
 /* A page on its way. */
@@ -38,6 +43,7 @@ struct held {
 	struct held *next;
 	unsigned source;
 	uint64_t number;
+	int64_t ts;
 	char id[UUID_TEXT];
 	size_t len;
 	char json[];
@@ -50,6 +56,7 @@ struct replay {
 	const struct replay_owner *owner;
 	void *ctx;
 	enum phase phase;
+	bool has_place; /* the sources know up to where */
 	struct held *first, **end;
 	size_t held_bytes;
 	struct timer timer;
@@ -70,15 +77,14 @@ static struct uuid first_of_ms(int64_t ms)
 	return uuid_numbered(ms < 0 ? 0 : ms > most ? most : ms, 0);
 }
 
-/* What is told is in the order of (ms, publisher, number). */
+/* What is told is in the order of (ts, publisher, number). */
 struct replay_from replay_after(const struct uuid *id, unsigned source, unsigned sources)
 {
 	uint64_t number = uuid_number(id);
 	unsigned made_by = (unsigned)(number >> NUMBER_BITS) % sources;
 
 	if (made_by == source)
-		return (struct replay_from){ first_of_ms(uuid_ms(id)),
-			                     number & ((UINT64_C(1) << NUMBER_BITS) - 1) };
+		return (struct replay_from){ first_of_ms(uuid_ms(id)), number & NUMBERS };
 	return (struct replay_from){ first_of_ms(uuid_ms(id) + (source < made_by)), 0 };
 }
 
@@ -119,9 +125,37 @@ static void wait_a_little(struct replay *replay)
 	timer_set(replay->replays->loop, &replay->timer, RETRY_MS, on_retry, replay);
 }
 
+/* Up to where the feed stands. */
+static void take_place(struct replay *replay)
+{
+	for (unsigned i = 0; i < replay->n; i++) {
+		struct source *source = &replay->source[i];
+
+		source->upto = feed_place(replay->replays->feed, i).number;
+		source->done = source->begun && source->from.above >= source->upto;
+		if (source->has_back)
+			source->from.id = first_of_ms(source->back_ms);
+		source->has_back = false;
+	}
+	replay->has_place = true;
+}
+
+/* A number that the publisher has not made is no insight's: its time alone counts, asked anew. */
+static bool is_nothing_of_its(struct source *source, const Publisher__ReplayPage *page)
+{
+	bool is_first = !source->begun;
+
+	source->begun = true;
+	if (!is_first || source->from.above <= page->newest)
+		return false;
+	source->from.above = 0;
+	return true;
+}
+
 /* False: it is no page. */
 static bool take_page(struct source *source, struct bytes data)
 {
+	AUTO(wire_free)
 	ProtobufCMessage *message = wire_unpack(&publisher__publisher_reply__descriptor, data);
 	Publisher__PublisherReply *reply = (Publisher__PublisherReply *)message;
 	const Publisher__ReplayPage *page;
@@ -129,18 +163,17 @@ static bool take_page(struct source *source, struct bytes data)
 
 	if (!reply || reply->error ||
 	    reply->result_case != PUBLISHER__PUBLISHER_REPLY__RESULT_REPLAY_PAGE ||
-	    !wire_id(reply->replay_page->next, &next)) {
-		if (message)
-			wire_free(message);
+	    !wire_id(reply->replay_page->next, &next))
 		return false;
-	}
 	page = reply->replay_page;
-	source->reply = reply;
+	if (is_nothing_of_its(source, page))
+		return true;
+	source->reply = (Publisher__PublisherReply *)TAKE(message);
 	source->at = 0;
 	source->from.id = next;
 	source->done = !page->more;
-	if (source->done && page->newest > source->from.above)
-		source->from.above = page->newest;
+	if (source->done && source->upto > source->from.above)
+		source->from.above = source->upto;
 	return true;
 }
 
@@ -224,12 +257,27 @@ static void want_pages(struct replay *replay)
 
 /* ---- telling ---- */
 
+static uint64_t number_of(const Publisher__Insight *insight)
+{
+	struct uuid id;
+
+	return uuid_parse(insight->id, &id) ? uuid_number(&id) & NUMBERS : 0;
+}
+
+/* What the feed had not come to is left for later. */
 static const Publisher__Insight *head_of(struct source *source)
 {
 	const Publisher__ReplayPage *page = source->reply ? source->reply->replay_page : NULL;
 
-	if (page && source->at < page->n_items)
-		return page->items[source->at];
+	for (; page && source->at < page->n_items; source->at++) {
+		const Publisher__Insight *insight = page->items[source->at];
+
+		if (number_of(insight) <= source->upto)
+			return insight;
+		if (!source->has_back || insight->ts < source->back_ms)
+			source->back_ms = insight->ts;
+		source->has_back = true;
+	}
 	drop_page(source);
 	return NULL;
 }
@@ -293,6 +341,11 @@ static void drop_held(struct replay *replay)
 	mem_free(held);
 }
 
+static bool was_told(const struct source *source, const struct held *held)
+{
+	return held->number <= source->from.above || held->ts < source->begin_ms;
+}
+
 /* False: no room. */
 static bool tell_held(struct replay *replay)
 {
@@ -300,7 +353,7 @@ static bool tell_held(struct replay *replay)
 		struct held *held = replay->first;
 		struct source *source = &replay->source[held->source];
 
-		if (held->number > source->from.above) {
+		if (!was_told(source, held)) {
 			if (!replay->owner->has_room(replay->ctx))
 				return false;
 			replay->owner->on_insight(replay->ctx, held->id,
@@ -314,45 +367,27 @@ static bool tell_held(struct replay *replay)
 
 void replay_joined(struct replay *replay)
 {
-	for (unsigned i = 0; i < replay->n; i++) {
-		struct source *source = &replay->source[i];
-
-		source->stood = feed_place(replay->replays->feed, i).number;
-		source->done = source->from.above >= source->stood;
-	}
-	timer_set(replay->replays->loop, &replay->timer, 0, on_retry, replay);
+	take_place(replay);
 }
 
-/* History has been read up to where the feed stood. False: it has to be read further. */
-static bool has_met_the_feed(struct replay *replay)
-{
-	bool met = true;
-
-	for (unsigned i = 0; i < replay->n; i++) {
-		struct source *source = &replay->source[i];
-
-		source->done = source->from.above >= source->stood;
-		met = met && source->done;
-	}
-	return met;
-}
-
+/* What was to be told up to joining still is, before it joins again. */
 static void leave_and_begin_again(struct replay *replay)
 {
 	feed_leave(replay->replays->feed, replay->subscriber);
 	while (replay->first)
 		drop_held(replay);
 	replay->phase = PAGES;
-	for (unsigned i = 0; i < replay->n; i++)
-		replay->source[i].done = false;
-	want_pages(replay);
+	timer_set(replay->replays->loop, &replay->timer, 0, on_retry, replay);
 }
 
-/* The feed may be behind what was read of the history: what it still has of that is dropped. */
+/* The feed may be behind where the replay began: what it still has from before that is dropped. */
 static bool feed_has_met(struct replay *replay)
 {
+	const struct feed *feed = replay->replays->feed;
+
 	for (unsigned i = 0; i < replay->n; i++)
-		if (feed_place(replay->replays->feed, i).number < replay->source[i].from.above)
+		if (feed_place(feed, i).number < replay->source[i].from.above ||
+		    !feed_is_past(feed, i, replay->source[i].begin_ms))
 			return false;
 	return true;
 }
@@ -382,6 +417,7 @@ void replay_hold(struct replay *replay, const struct feed_item *item)
 	held = xcalloc(1, sizeof *held + item->json.len);
 	held->source = item->source;
 	held->number = item->number;
+	held->ts = item->insight->ts;
 	(void)snprintf(held->id, sizeof held->id, "%s", item->insight->id);
 	held->len = item->json.len;
 	memcpy(held->json, item->json.data, item->json.len);
@@ -392,21 +428,28 @@ void replay_hold(struct replay *replay, const struct feed_item *item)
 		tell_last(replay);
 }
 
-/* A page of a source that was begun before the feed was left goes on from there: pages are told
- * to their end first. */
+/* The feed is ready: that was waited for. */
+static void join(struct replay *replay)
+{
+	replay->phase = JOINING;
+	feed_join(replay->replays->feed, replay->subscriber);
+	MUST(replay->subscriber->joined);
+}
+
 static void go_on(struct replay *replay)
 {
+	if (!replay->has_place && !feed_ready(replay->replays->feed)) {
+		wait_a_little(replay);
+		return;
+	}
+	if (!replay->has_place)
+		take_place(replay);
 	if (!tell_pages(replay))
 		return;
 	if (replay->phase == PAGES) {
-		replay->phase = JOINING;
-		feed_join(replay->replays->feed, replay->subscriber);
-	}
-	if (!replay->subscriber->joined)
-		return; /* the feed does not know yet where it stands */
-	if (replay->phase == JOINING && !has_met_the_feed(replay)) {
-		want_pages(replay);
-		return;
+		join(replay);
+		if (!tell_pages(replay))
+			return;
 	}
 	replay->phase = HOLDING;
 	tell_last(replay);
@@ -418,6 +461,14 @@ void replay_go_on(struct replay *replay)
 }
 
 /* ---- life ---- */
+
+/* What is to come is not waited for. */
+static int64_t begin_ms(const struct replay_from *from)
+{
+	int64_t ms = uuid_ms(&from->id), now = clock_wall_ms();
+
+	return ms < now ? ms : now;
+}
 
 struct replay *replay_new(struct replays *replays, const struct replay_from *from,
                           struct feed_subscriber *subscriber, const struct filter *filter,
@@ -437,8 +488,14 @@ struct replay *replay_new(struct replays *replays, const struct replay_from *fro
 	for (unsigned i = 0; i < n; i++) {
 		replay->source[i].replay = replay;
 		replay->source[i].from = from[i];
+		replay->source[i].begin_ms = begin_ms(&from[i]);
 	}
-	want_pages(replay);
+	if (feed_ready(replays->feed)) {
+		take_place(replay);
+		want_pages(replay);
+	} else {
+		wait_a_little(replay);
+	}
 	return replay;
 }
 

@@ -1,17 +1,17 @@
 /*
  * replay - what a subscriber has not heard yet, from the publishers' history, then live.
  *
- *     PAGES    the history of every publisher, page by page, merged by (ms, publisher, number)
- *       │      all of it has been told
+ *     PAGES    the history of every publisher, page by page, merged by (ts, publisher, number), up
+ *       │      to where the feed stood at the beginning
  *     JOINING  in the feed; what comes is held, while the history is read up to where the feed
  *       │      stood on joining
- *     HOLDING  what was held and not told before is told
- *       │      nothing is held any more, and the feed is past what was read of the history
+ *     HOLDING  what was held is told
+ *       │      nothing is held any more, and the feed is past where the replay began
  *     on_live  the owner goes on as a subscriber of the feed
  *
- * Nothing is told twice and nothing is left out: a page says up to which number it is whole, and
- * the feed says which number each insight has. Who holds more than REPLAY_HELD_BYTES leaves the
- * feed and begins again where it is.
+ * Nothing is told twice and nothing is left out, and all of it comes in the order of the feed:
+ * where that stands is a place in the order, and history is told exactly up to there. Who holds
+ * more than REPLAY_HELD_BYTES leaves the feed and begins again where it is.
  *
  * The owner says how much it can take (has_room), so a slow reader is paced by its own socket. At
  * most REPLAY_IN_AIR pages are asked for at a time by all replays of an edge; the others wait

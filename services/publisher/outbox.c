@@ -226,6 +226,11 @@ static int64_t next_ms(struct outbox *outbox)
 	return outbox->made_ms;
 }
 
+int64_t outbox_promise(struct outbox *outbox)
+{
+	return next_ms(outbox) - 1;
+}
+
 bool outbox_add(struct outbox *outbox, struct store_batch *batch, struct session *session,
                 const struct analysis_insight *insight)
 {

@@ -31,7 +31,7 @@ struct outbox {
 	uint64_t newest;                   /* the last number given */
 	uint64_t trimmed;                  /* all numbers below have gone */
 	uint64_t written, written_trimmed; /* these two, as the store has them */
-	int64_t made_ms;                   /* of the newest id */
+	int64_t made_ms;                   /* the next id's, or later */
 	struct outbox_fresh *fresh;        /* what the batch holds */
 	size_t n_fresh, cap_fresh;
 	struct buf row, packed;
@@ -40,6 +40,9 @@ struct outbox {
 /* Finds its numbers in the store. */
 CHECKED enum err outbox_init(struct outbox *outbox, struct store *store);
 void outbox_done(struct outbox *outbox);
+
+/* Now, or earlier: what is added from here on has a later ts. */
+int64_t outbox_promise(struct outbox *outbox);
 
 /* False: that (session, type, t) is out already, or the value is no number. */
 bool outbox_add(struct outbox *outbox, struct store_batch *batch, struct session *session,

@@ -132,6 +132,7 @@ static void on_fetch_insights(struct publisher *publisher, struct bus_call *call
 	if (fetch->from > 0)
 		(void)outbox_read(&publisher->outbox, fetch->from, committed, limit, &fields);
 	raw_add_u64(&fields, 2, committed);
+	raw_add_u64(&fields, 3, (uint64_t)turns_through_ms(&publisher->turns));
 	raw_add_bytes(&reply, 12, /* PublisherReply.insights_published */
 	              BYTES(fields.data, fields.len));
 	buf_free(&fields);

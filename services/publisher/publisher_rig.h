@@ -35,6 +35,7 @@ struct rig {
 	Publisher__InsightsPublished *news[4096];
 	size_t n_news, heartbeats;
 	uint64_t newest;
+	int64_t through_ms; /* what is numbered above is to be later */
 	struct uuid account;
 };
 
@@ -90,8 +91,14 @@ static inline enum err rig_bus_publish(struct bus *bus, const char *name, struct
 	        &publisher__insights_published__descriptor, event);
 
 	(void)name;
-	cr_assert(news && event.len <= BUS_MAX_BYTES);
+	cr_assert(news && event.len <= BUS_MAX_BYTES && news->has_through_ms);
+	for (size_t i = 0; i < news->n_insights; i++)
+		cr_assert(news->insights[i]->number <= rig->newest ||
+		                  news->insights[i]->insight->ts > rig->through_ms,
+		          "number %d was made earlier than promised",
+		          (int)news->insights[i]->number);
 	rig->newest = news->newest;
+	rig->through_ms = news->through_ms;
 	if (news->n_insights == 0) {
 		rig->heartbeats++;
 		wire_free(&news->base);

@@ -292,6 +292,46 @@ Test(publisher, hands_out_what_an_edge_has_missed)
 	rig_free(rig);
 }
 
+static int64_t through_ms(struct rig *rig)
+{
+	Publisher__PublisherReply *reply = fetch(rig, 0, 0);
+	int64_t ms = reply->insights_published->through_ms;
+
+	cr_assert(reply->insights_published->has_through_ms);
+	wire_free(&reply->base);
+	return ms;
+}
+
+Test(publisher, promises_no_time_of_which_something_is_on_its_way_to_the_disk)
+{
+	struct rig *rig = rig_new(50);
+	struct rig_session session = rig_session(rig, 5);
+	uint8_t bytes[2][RIG_FRAME_BYTES];
+	ProtobufCBinaryData frames[2] = {
+		{RIG_FRAME_BYTES,  bytes[0]},
+                { RIG_FRAME_BYTES, bytes[1]}
+	};
+	struct rig_run run = {
+		.session = &session, .opening = true, .n_frames = 2, .frames = frames
+	};
+	int64_t made_ms;
+	struct rig_call *call;
+
+	rig_frame(T0, 0, bytes[0]);
+	rig_frame(T0 + 1000, 0, bytes[1]);
+	rig_run(rig, 60);
+	cr_assert_eq(through_ms(rig), clock_wall_ms() - 1);
+	made_ms = clock_wall_ms();
+	call = rig_send_runs(rig, &run, 1);
+	rig_run(rig, 45);
+	cr_assert_lt(through_ms(rig), made_ms);
+	rig_run(rig, 10);
+	cr_assert_eq(news_at(rig, 0)->insight->ts, made_ms);
+	cr_assert_geq(through_ms(rig), made_ms);
+	wire_free(&rig_reply(call)->base);
+	rig_free(rig);
+}
+
 Test(publisher, tells_its_numbers)
 {
 	struct rig *rig = rig_new(1);

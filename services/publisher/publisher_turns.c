@@ -17,7 +17,8 @@ struct answer {
 struct turn {
 	struct list in_waiting;
 	struct turns *turns;
-	uint64_t newest; /* insight written by then */
+	uint64_t newest;    /* insight written by then   */
+	int64_t through_ms; /* what was not is later     */
 	int64_t began_us;
 	struct answer *answer;
 	size_t n, cap;
@@ -25,11 +26,19 @@ struct turn {
 
 /* ---- broadcasts ---- */
 
+int64_t turns_through_ms(struct turns *turns)
+{
+	if (turns->outbox->newest == turns->committed)
+		turns->through_ms = outbox_promise(turns->outbox);
+	return turns->through_ms;
+}
+
 static void publish(struct turns *turns)
 {
 	enum err err;
 
 	raw_add_u64(&turns->message, 2, turns->committed); /* InsightsPublished.newest */
+	raw_add_u64(&turns->message, 3, (uint64_t)turns_through_ms(turns));
 	err = bus_publish(turns->bus, turns->channel,
 	                  BYTES(turns->message.data, turns->message.len));
 	if (err != OK)
@@ -88,6 +97,7 @@ static void drop_turn(struct turn *turn)
 static void wait_for_sync(struct turn *turn, store_synced_fn *fn)
 {
 	turn->newest = turn->turns->outbox->newest;
+	turn->through_ms = outbox_promise(turn->turns->outbox);
 	list_append(&turn->turns->waiting, &turn->in_waiting);
 	store_sync(turn->turns->store, fn, turn);
 }
@@ -113,6 +123,7 @@ static void on_synced(void *self)
 		bus_reply(turn->answer[i].call,
 		          BYTES(turn->answer[i].reply.data, turn->answer[i].reply.len));
 	turns->committed = turn->newest;
+	turns->through_ms = turn->through_ms;
 	turn_free(turn);
 	publish_from(turns, before + 1);
 }
@@ -123,6 +134,7 @@ static void on_first_synced(void *self)
 	struct turns *turns = turn->turns;
 
 	turns->committed = turn->newest;
+	turns->through_ms = turn->through_ms;
 	turns->ready = true;
 	turn_free(turn);
 	publish_from(turns, outbox_since(turns->outbox, clock_wall_ms() - TAIL_MS, TAIL_MOST));

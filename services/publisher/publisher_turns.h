@@ -27,6 +27,7 @@ struct turns {
 	struct timer end;
 	bool ready;         /* the first sync is done: `committed` is true */
 	uint64_t committed; /* insights up to here are durable */
+	int64_t through_ms; /* all others will have a later ts */
 	struct buf message;
 };
 
@@ -43,6 +44,9 @@ void turns_answer(struct turns *turns, struct bus_call *call, struct buf *reply)
 
 /* The same for an answer that shows what others have written: at once when all is durable. */
 void turns_answer_read(struct turns *turns, struct bus_call *call, struct buf *reply);
+
+/* The ts that every insight above `committed` is later than. */
+int64_t turns_through_ms(struct turns *turns);
 
 /* Broadcasts which insight is the newest. */
 void turns_heartbeat(struct turns *turns);

@@ -166,6 +166,30 @@ def test_a_recording_that_cannot_be_read_is_a_clear_error(stack, key, tmp_path, 
 
 # ---- watch ----
 
+def subscribers(stack, key, n):
+    """Waits until n apps hear with the key."""
+    until(f"{n} subscribers", lambda: stack.admin(
+        "key", "impact", key.id)["sockets"]["subscribe"] >= n, 30)
+
+
+def test_watch_asks_for_what_comes_only_when_it_is_asked_for(stack, key, tmp_path):
+    path = write_recording(tmp_path, 60)
+    watch = subprocess.Popen([BIN / "raeh", "watch", "--url", stack.url, "--type", "hrv_rmssd"],
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                             env=stack.env | {"RAEH_KEY": key.key})
+    try:
+        subscribers(stack, key, 1)
+        replay(stack, key, path, "--speed", "max", "--device", "varied")
+        line = watch.stdout.readline()
+        assert re.search(r"hrv_rmssd +\d+\.\d ms .*varied", line), line
+    finally:
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(10) == 0
+        watch.stdout.close()
+    done = stack.raeh("watch", "--url", stack.url, "--type", "mood", key=key.key, status=1)
+    assert "4004" in done.stderr and "type" in done.stderr and not done.stdout
+
+
 def test_watch_prints_an_insight_a_line(stack, key, tmp_path):
     path = write_recording(tmp_path, 20)
     watch = subprocess.Popen([BIN / "raeh", "watch", "--url", stack.url, "--json"],
@@ -175,7 +199,7 @@ def test_watch_prints_an_insight_a_line(stack, key, tmp_path):
                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                              env=stack.env | {"RAEH_KEY": key.key})
     try:
-        time.sleep(1)
+        subscribers(stack, key, 2)
         replay(stack, key, path, "--speed", "max", "--device", "watched")
         rows = [json.loads(watch.stdout.readline()) for _ in range(6)]
         assert {row["device_id"] for row in rows} == {"watched"}
@@ -194,11 +218,11 @@ def test_watch_comes_back_when_its_edge_dies(stack, key, tmp_path):
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              env=stack.env | {"RAEH_KEY": key.key})
     try:
-        time.sleep(1)
+        subscribers(stack, key, 1)
         for name in ("edge-0", "edge-1"):
             stack.wait_restarted(name, stack.kill(name))
         stack.wait_ready()
-        time.sleep(3)
+        subscribers(stack, key, 1)
         replay(stack, key, path, "--speed", "max", "--device", "came back")
         assert json.loads(watch.stdout.readline())["device_id"] == "came back"
     finally:

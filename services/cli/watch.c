@@ -15,9 +15,12 @@
 #include <math.h>
 #include <time.h>
 
+#define PATH "/stream/subscribe"
+
 struct watch {
 	struct client_options client;
 	const char *type, *session;
+	struct buf path;
 	bool json, stopping, failed;
 	struct web *web;
 	struct ws *ws;
@@ -39,6 +42,7 @@ static void print_line(const Publisher__Insight *insight)
 	             insight->value, insight->unit, cut, insight->sqi_class, insight->device_id);
 }
 
+/* Of a server that knows no filters, too. */
 static bool is_wanted(const struct watch *watch, const Publisher__Insight *insight)
 {
 	return (!watch->type || strcmp(watch->type, insight->type) == 0) &&
@@ -108,8 +112,27 @@ static void connect_now(void *self)
 {
 	struct watch *watch = self;
 
-	watch->ws = ws_open(watch->web, &watch->client.url, "/stream/subscribe", watch->client.key,
-	                    &events, watch);
+	watch->ws = ws_open(watch->web, &watch->client.url, (const char *)watch->path.data,
+	                    watch->client.key, &events, watch);
+}
+
+static void add_filter(struct buf *path, const char *name, const char *value)
+{
+	if (!value)
+		return;
+	buf_append(path, path->len == sizeof PATH - 1 ? "?" : "&", 1);
+	buf_append(path, name, strlen(name));
+	buf_append(path, "=", 1);
+	url_append_encoded(path, value);
+}
+
+/* The server filters: some types come to those alone who ask for them. */
+static void make_path(struct watch *watch)
+{
+	buf_append(&watch->path, PATH, sizeof PATH - 1);
+	add_filter(&watch->path, "type", watch->type);
+	add_filter(&watch->path, "session_id", watch->session);
+	buf_append(&watch->path, "", 1);
 }
 
 static void on_stop(void *self)
@@ -129,7 +152,7 @@ int watch_run(const struct command *self, int argc, char **argv)
 	/* clang-format off */
 	const struct config_item items[] = {
 		CLIENT_ITEMS(watch.client),
-		{ "type", CONFIG_TEXT, &watch.type, NULL, 0, 0, "only these: hr, rr, spo2" },
+		{ "type", CONFIG_TEXT, &watch.type, NULL, 0, 0, "only these: hr, rr, spo2, hrv_rmssd, hrv_sdnn or motion" },
 		{ "session", CONFIG_TEXT, &watch.session, NULL, 0, 0,
 		  "only those of this session" },
 		{ "json", CONFIG_FLAG, &watch.json, NULL, 0, 0,
@@ -148,6 +171,7 @@ int watch_run(const struct command *self, int argc, char **argv)
 	loop = loop_new();
 	cli_on_stop(loop, on_stop, &watch);
 	watch.web = web_new(loop, watch.client.ca_file);
+	make_path(&watch);
 	if (watch.web) {
 		connect_now(&watch);
 		web_run(watch.web);
@@ -156,6 +180,7 @@ int watch_run(const struct command *self, int argc, char **argv)
 		status = cli_fail("--ca: the file holds no certificate that can be read");
 	}
 	web_free(watch.web);
+	buf_free(&watch.path);
 	loop_free(loop);
 	client_options_wipe(&watch.client);
 	return status;

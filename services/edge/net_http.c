@@ -261,6 +261,8 @@ static void begin_request(struct conn *conn)
 		return;
 	}
 	conn->state = CONN_BODY;
+	/* A client without TCP_NODELAY keeps the body until the head is acknowledged. */
+	socket_acknowledge(conn);
 	if (head_has_word(in->head.field[HEAD_EXPECT], "100-continue"))
 		queue_add_text(conn, "HTTP/1.1 100 Continue\r\n\r\n");
 }

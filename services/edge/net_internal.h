@@ -178,6 +178,8 @@ void socket_serve(struct net *net, bool now);
 /* Takes fd, whether it succeeds or not. False: it is closed and conn was not told. */
 bool socket_adopt(struct conn *conn, int fd);
 int socket_fd(const struct conn *conn);
+/* What has come is acknowledged now, not 40 ms later with an answer. */
+void socket_acknowledge(struct conn *conn);
 /* Bytes taken: 0 = full, -1 = broken. TLS: at most NET_WRITE_BYTES; when full, the same bytes
  * must be offered again. */
 ssize_t socket_write(struct conn *conn, const void *data, size_t len);

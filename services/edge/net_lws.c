@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <libwebsockets.h>
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <signal.h>
@@ -245,6 +246,14 @@ bool socket_adopt(struct conn *conn, int fd)
 int socket_fd(const struct conn *conn)
 {
 	return lws_get_socket_fd(conn->lws);
+}
+
+void socket_acknowledge(struct conn *conn)
+{
+	int on = 1;
+
+	if (conn->lws)
+		(void)setsockopt(socket_fd(conn), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
 static ssize_t tls_write(SSL *ssl, const void *data, size_t len)

@@ -133,6 +133,58 @@ def content_of(operation):
     return operation["responses"][min(operation["responses"])].get("content", {})
 
 
+WRONG = {"string": (7, []), "integer": ("x", 1.5), "number": ("x", True), "boolean": ("x", 0),
+         "array": ("x", {}), "object": ("x", [])}
+
+
+def type_of(schema):
+    if "$ref" in schema or "anyOf" in schema:
+        return "object"
+    return schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
+
+
+def test_every_field_of_every_body_is_refused_by_its_name(document, http):
+    tried = 0
+    for method, path, operation in operations(document):
+        if "requestBody" not in operation:
+            continue
+        body = operation["requestBody"]["content"]["application/json"]["schema"]
+        schema = document["components"]["schemas"][body["$ref"].rsplit("/", 1)[1]]
+        right = {name: 1 if type_of(schema["properties"][name]) == "number" else "x"
+                 for name in schema["required"]}
+        for name, wanted in schema["properties"].items():
+            for wrong in WRONG[type_of(wanted)]:
+                place = path.replace("{id}", NOBODY).replace("{ch_id}", NOBODY)
+                answer = http.request(method, place, json=right | {name: wrong})
+                detail = answer.json()["detail"]
+                assert answer.status_code == 400, (method, path, name, wrong, answer.text)
+                assert detail.startswith(f"{name}: expected ") and ", got " in detail, detail
+                tried += 1
+    assert tried > 80
+
+
+def test_every_parameter_is_refused_by_its_name(document, http):
+    tried = 0
+    for method, path, operation in operations(document):
+        for parameter in operation.get("parameters", []):
+            if parameter.get("in") != "query" or path == "/stream/subscribe":
+                continue
+            schema, wrong = parameter["schema"], []
+            if {"enum", "format"} & set(schema) or schema["type"] in ("integer", "boolean"):
+                wrong += ["x", ""]
+            if "{id}" not in path:  # where there is no such session, that is said first
+                wrong += [str(schema[bound] + step) for bound, step in
+                          (("minimum", -1), ("maximum", 1)) if bound in schema]
+            for value in wrong:
+                place = path.replace("{id}", NOBODY)
+                answer = http.request(method, place, params={parameter["name"]: value})
+                assert answer.status_code == 400, (method, path, parameter["name"], value)
+                assert answer.json()["detail"].startswith(parameter["name"] + ": expected "), (
+                    path, answer.text)
+                tried += 1
+    assert tried > 60
+
+
 class Calls:
     """What makes each operation succeed, by its operationId."""
 

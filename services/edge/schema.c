@@ -171,6 +171,16 @@ void schema_of_parameter(struct buf *buf, const ProtobufCMessageDescriptor *type
 	schema_add(buf, field->label == PROTOBUF_C_LABEL_REPEATED ? "}}" : "}");
 }
 
+/* An id of a request stands in its path; what the server fills in is not read. */
+static bool is_asked(const ProtobufCFieldDescriptor *field)
+{
+	bool of_path = field->label == PROTOBUF_C_LABEL_REQUIRED &&
+	               (strcmp(field->name, "id") == 0 || strcmp(field->name, "ch_id") == 0);
+
+	return schema_is_shown(field) && !of_path && strcmp(field->name, "address") != 0 &&
+	       strcmp(field->name, "cleared") != 0;
+}
+
 static void add_required(struct buf *buf, const ProtobufCMessageDescriptor *type, bool asked)
 {
 	const char *before = "";
@@ -181,10 +191,7 @@ static void add_required(struct buf *buf, const ProtobufCMessageDescriptor *type
 		bool always = asked ? field->label == PROTOBUF_C_LABEL_REQUIRED
 		                    : !json_is_left_out_unset(field->name);
 
-		/* An id of a request stands in its path. */
-		if (!schema_is_shown(field) || !always ||
-		    (asked &&
-		     (strcmp(field->name, "id") == 0 || strcmp(field->name, "ch_id") == 0)))
+		if (!(asked ? is_asked(field) : schema_is_shown(field)) || !always)
 			continue;
 		schema_add(buf, "%s\"%s\"", before, field->name);
 		before = ",";
@@ -199,7 +206,7 @@ static void add_message(struct schemas *schemas, struct buf *buf,
 
 	schema_add(buf, "\"%s\":{\"type\":\"object\",\"properties\":{", type->short_name);
 	for (unsigned i = 0; i < type->n_fields; i++) {
-		if (!schema_is_shown(&type->fields[i]))
+		if (!(asked ? is_asked(&type->fields[i]) : schema_is_shown(&type->fields[i])))
 			continue;
 		schema_add(buf, "%s", before);
 		add_field(schemas, buf, type, &type->fields[i], asked);

@@ -188,6 +188,17 @@ static bool check_format(struct bus_call *call, const char *format)
 	return false;
 }
 
+/* Unknown is an empty list; what is no id was mistyped. */
+static bool check_session(struct bus_call *call, const char *session)
+{
+	struct uuid id;
+
+	if (!session || uuid_parse(session, &id))
+		return true;
+	history_refuse(call, 400, "session_id: expected the UUID of a session");
+	return false;
+}
+
 static bool check_limit(struct bus_call *call, uint32_t limit, uint32_t most)
 {
 	char why[64];
@@ -358,7 +369,7 @@ void history_list_insights(struct history *history, const struct asker *asker,
 	enum err err = OK;
 
 	if (!has_place(history, call) || !check_format(call, list->format) ||
-	    !check_limit(call, limit, HISTORY_LIMIT_MOST))
+	    !check_session(call, list->session_id) || !check_limit(call, limit, HISTORY_LIMIT_MOST))
 		return;
 	if (list->device_id)
 		of_device.device_id = list->device_id;

@@ -252,9 +252,7 @@ Test(history, answers_ids_of_others_as_ids_that_were_never_made)
 	cr_assert_eq(reply->insights->n_items, 0);
 	wire_free(&reply->base);
 	list.session_id = (char *)"rubbish";
-	reply = rig_list(rig, NULL, &list);
-	cr_assert_eq(reply->insights->n_items, 0);
-	wire_free(&reply->base);
+	assert_error(rig_list(rig, NULL, &list), 400, "session_id: expected the UUID of a session");
 	list.session_id = mine;
 	reply = rig_list(rig, "watch-2", &list);
 	cr_assert_eq(reply->insights->n_items, 0);

@@ -10,7 +10,8 @@
 #define RANDOM_CHARS    30
 #define BODY_LEN        (PREFIX_LEN + RANDOM_CHARS)
 #define CHECK_CHARS     (APIKEY_LEN - BODY_LEN)
-#define SIGNATURE_CHARS 86 /* 64 bytes in base64url */
+#define RANDOM_LEAST    28 /* who has so many of them finds the rest */
+#define SIGNATURE_LEAST 80 /* of 86 */
 
 static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -93,29 +94,39 @@ bool apikey_is_secret(char kind, const char *text, size_t len)
 	return true;
 }
 
-/* raeht_ + base64url + '.' + an Ed25519 signature in base64url. */
-static bool begins_with_token(const char *text)
+/* Claims, '.' and most of an Ed25519 signature, in base64url. */
+static bool is_token_body(const char *text)
 {
-	static const char prefix[] = "raeht_", chars[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	                                                 "abcdefghijklmnopqrstuvwxyz-_";
-	size_t claims;
+	static const char chars[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                            "abcdefghijklmnopqrstuvwxyz-_";
+	size_t claims = strspn(text, chars);
 
-	if (strncmp(text, prefix, sizeof prefix - 1) != 0)
-		return false;
-	text += sizeof prefix - 1;
-	claims = strspn(text, chars);
-	return text[claims] == '.' && strspn(text + claims + 1, chars) >= SIGNATURE_CHARS;
+	return text[claims] == '.' && strspn(text + claims + 1, chars) >= SIGNATURE_LEAST;
+}
+
+/* Most of the random characters, and in both cases, as they come out of 62: an id in hexadecimal
+ * is none. */
+static bool is_random_body(const char *text)
+{
+	size_t len = strspn(text, digits);
+
+	return len >= RANDOM_LEAST && strcspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") < len &&
+	       strcspn(text, "abcdefghijklmnopqrstuvwxyz") < len;
 }
 
 bool text_has_secret(const char *text)
 {
-	for (text = strstr(text, "raeh"); text; text = strstr(text + 1, "raeh"))
-		if ((strlen(text) >= APIKEY_LEN && apikey_check(text, APIKEY_LEN) == APIKEY_GOOD) ||
-		    (strlen(text) >= SECRET_LEN &&
-		     (apikey_is_secret(SECRET_LOGIN, text, SECRET_LEN) ||
-		      apikey_is_secret(SECRET_INVITE, text, SECRET_LEN))) ||
-		    begins_with_token(text))
+	for (text = strstr(text, "raeh"); text; text = strstr(text, "raeh")) {
+		char kind = '_';
+
+		text += strlen("raeh");
+		if (*text == 't' || *text == SECRET_LOGIN || *text == SECRET_INVITE)
+			kind = *text++;
+		if (*text != '_')
+			continue;
+		if (kind == 't' ? is_token_body(text + 1) : is_random_body(text + 1))
 			return true;
+	}
 	return false;
 }
 

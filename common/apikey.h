@@ -50,7 +50,8 @@ bool apikey_is_secret(char kind, const char *text, size_t len);
 /* raeht_ + characters of base64url and '.', at most TOKEN_MAX. */
 bool apikey_is_token_form(const char *text, size_t len);
 
-/* A whole key, token, login or invitation stands somewhere in it: such a text is not stored. */
+/* A key, token, login or invitation stands somewhere in it, whole or nearly so (mistyped, without
+ * its checksum): such a text is not stored. */
 bool text_has_secret(const char *text);
 
 #endif

@@ -97,7 +97,7 @@ Test(apikey, makes_secrets_of_the_dashboard_that_are_no_keys)
 		cr_assert_not(apikey_is_secret(SECRET_LOGIN, bad[i], strlen(bad[i])), "%s", bad[i]);
 }
 
-Test(apikey, a_whole_secret_in_a_text_is_noticed_wherever_it_stands)
+Test(apikey, a_secret_in_a_text_is_noticed_wherever_it_stands)
 {
 	static const char token[] =
 	        "{\"t\":\"raeht_ChAB-_9.ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -105,15 +105,19 @@ Test(apikey, a_whole_secret_in_a_text_is_noticed_wherever_it_stands)
 	static const char *const secret[] = {
 		"raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE",
 		"my raeh_ key is raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUE!",
-		"raehs_ABCDEFGHIJKLMNOPQRSTUVWXYZ012345",
-		"http://host/invite/raehi_ABCDEFGHIJKLMNOPQRSTUVWXYZ012345",
+		"mistyped: raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUF",
+		"without its checksum: raeh_abcDEFGHIJKLMNOPQRSTUVWXYZ0123",
+		"raehs_abcDEFGHIJKLMNOPQRSTUVWXYZ012345",
+		"http://host/invite/raehi_abcDEFGHIJKLMNOPQRSTUVWXYZ012345",
 		token,
 	};
 	static const char *const plain[] = {
 		"",
 		"raeh",
 		"raeh_",
-		"raeh_ABCDEFGHIJKLMNOPQRSTUVWXYZ01230mAEUF",
+		"raeht_",
+		"raeh_my_watch_of_the_year_two_thousand_and_TWENTY",
+		"raeh_0192f0c0a0b17c3d8e9f001122334455",
 		"raehs_ABC",
 		"raeht_abc.def",
 		"raeht_abc.ABCDEFGHIJKLMNOPQRSTUVWXYZ",

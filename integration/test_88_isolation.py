@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from client import closed, frames, ingest, make_model, receive, rest, subscribe
-from stack import free_port, until
+from stack import Key, free_port, until
 
 ADMIN = free_port()
 STACK = {"edges": 2, "publishers": 2, "args": ["--admin", f"127.0.0.1:{ADMIN}"]}
@@ -46,9 +46,9 @@ class Account:
                                      json.dumps(thing, separators=(",", ":"))))
         return thing
 
-    def own(self, answer):
-        """The answer, after it was looked through for what is not its own."""
-        said = answer.text + str(answer.headers)
+    def own(self, answer, asked="nothing"):
+        """The answer, after it was looked through for what is not its own, but for our words."""
+        said = (answer.text + str(answer.headers)).replace(asked, "")
         for mark in self.other.marks - self.marks:
             assert mark not in said, f"{mark} of the other account: {answer.request.url} {said}"
         return answer
@@ -276,47 +276,228 @@ async def test_nothing_of_one_account_is_ever_seen_by_the_other(accounts):
         assert account.ask("GET", "/v1/device-models").status_code == 200  # its key still lives
 
 
-def test_every_operation_of_the_document_answers_for_another_s_id_as_for_none(stack, accounts):
-    a, b = accounts
-    with rest(stack) as nobody:
-        document = nobody.get("/openapi.json").json()
-    ids = {"device-models": a.models[0]["id"], "sessions": a.sessions[0], "keys": a.keys[-1],
-           "devices": a.devices[0]}
-    tried = 0
-    for path, item in document["paths"].items():
-        kind = path.split("/")[2] if path.startswith("/v1/") else None
-        if "{id}" not in path or kind not in ids:
-            continue
-        place = path.replace("{id}", "THEIRS").replace(
-            "{ch_id}", a.models[0]["modality_channels"][0]["id"])
-        for method, operation in item.items():
-            body = {"label": "x"} if "requestBody" in operation else None
-            if method == "delete" and kind == "keys":
-                place += "?cascade=true"
-            answer = as_unknown(b, method.upper(), place, ids[kind], str(uuid.uuid4()), json=body)
-            assert answer.status_code in (400, 404), (method, path, answer.text)
-            tried += 1
-    assert tried >= 12
+# ---- everything that the document has ----
+#
+# What is named here must be all that there is: a new route, parameter or field fails until somebody
+# has said what kind of id it takes, or that it takes none.
+
+PATHS = {"device-models": "model", "sessions": "session", "keys": "key", "devices": "device",
+         "users": "user", "invites": "invite"}
+QUERIES = {"session_id": "session", "device_id": "device", "key_id": "key",
+           "external_id": "external", "after": "insight", "cursor": "place", "limit": None,
+           "status": None, "from": None, "to": None, "type": None, "format": None, "slot": None,
+           "newest": None, "cascade": None, "respond_async": None, "hint": None, "label": None,
+           "action": None, "without": None}
+FIELDS = {"session_id": "session", "device_id": "device", "token": "invitation", "id": "path",
+          "ch_id": "path", "modality_channels": "channels", "external_id": None, "name": None,
+          "description": None, "firmware_version": None, "spo2_calibration": None,
+          "modality": None, "sample_rate_hz": None, "bit_depth": None, "num_channels": None,
+          "label": None, "scopes": None, "metadata": None, "rate_limit": None, "expires_at": None,
+          "limits": None, "ttl_s": None, "disabled": None, "cleared": None, "overlap_s": None,
+          "email": None, "password": None, "address": None, "current": None, "new": None,
+          "role": None}
+BODIES = {"UpdateModel": {"description": "x"}, "AddChannel": PPG, "UpdateChannel": PPG,
+          "PatchKey": {"label": "x"}, "RotateKey": {}}
+SOCKETS = {"/stream/ingest", "/stream/subscribe", "/echo"}
 
 
-def test_no_list_has_a_filter_that_opens_another_account(stack, accounts):
-    a, b = accounts
-    theirs = {"session_id": a.sessions[0], "device_id": a.devices[0], "key_id": a.keys[-1],
-              "device_model_id": a.models[0]["id"], "external_id": a.word}
+@pytest.fixture(scope="module")
+def operations(stack):
+    """(method, path, operation) of the document, without the sockets."""
     with rest(stack) as nobody:
         document = nobody.get("/openapi.json").json()
-    for path, item in document["paths"].items():
-        operation = item.get("get")
-        if not operation or "{" in path or not path.startswith("/v1/"):
+    return [(method.upper(), path, operation) for path, item in document["paths"].items()
+            for method, operation in item.items() if path not in SOCKETS]
+
+
+def schema_of(operation):
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    return content.get("schema", {}).get("$ref", "").rsplit("/", 1)[-1]
+
+
+def parameters(operation, place):
+    return [one["name"] for one in operation.get("parameters", []) if one.get("in") == place]
+
+
+def by_login_alone(operation):
+    return operation.get("security") == [{"cookie": []}]
+
+
+class Person:
+    """Who is logged in to the dashboard, with an account, a user and an invitation."""
+
+    def __init__(self, stack, word):
+        self.http = rest(stack)
+        self.email = f"{word}-{uuid.uuid4().hex}@example.org"
+        body = {"email": self.email, "password": "correct horse battery"}
+        me = self.http.post("/v1/signup", json=body).json()
+        self.http.headers["X-CSRF-Token"] = me["csrf"]
+        invite = self.http.post("/v1/invites", json={"role": "member"}).json()
+        self.ids = {"user": me["user"]["id"], "invite": invite["id"]}
+        self.marks = {self.email, me["account"]["id"], *self.ids.values()}
+
+    def ask(self, method, path, **kwargs):
+        answer = self.http.request(method, path, **kwargs)
+        for mark in self.other.marks:
+            assert mark not in answer.text.replace(path, ""), f"{mark}: {answer.url}"
+        return answer
+
+
+@pytest.fixture(scope="module")
+def persons(stack):
+    a, b = Person(stack, "anna"), Person(stack, "bert")
+    a.other, b.other = b, a
+    yield a, b
+    a.http.close()
+    b.http.close()
+
+
+def ids_of(account):
+    return {"model": account.models[0]["id"], "session": account.sessions[0],
+            "key": account.keys[-1], "device": account.devices[0], "external": account.word,
+            "channel": account.models[0]["modality_channels"][0]["id"],
+            "insight": account.insights[0]}
+
+
+def never_of(kind):
+    return "never was" if kind in ("device", "external") else str(uuid.uuid4())
+
+
+def everything_of(account, person):
+    """What the operations on another's ids must leave as it is."""
+    lists = ["/v1/device-models", "/v1/sessions", "/v1/keys", "/v1/devices"]
+    unread = ("last_used_at", "last_used_address", "last_used_agent", "last_seen_at", "online",
+              "status", "ended_at")  # a session may still be closing
+    rows = [row for path in lists for row in account.http.get(path).json()]
+    rows += person.http.get("/v1/users").json() + person.http.get("/v1/invites").json()
+    return [{name: value for name, value in row.items() if name not in unread} for row in rows]
+
+
+def test_every_operation_answers_for_another_s_id_as_for_none(operations, accounts, persons):
+    a, b = accounts
+    a.insights += [row["id"] for row in a.http.get("/v1/insights").json()]
+    theirs = ids_of(a) | persons[0].ids
+    before = everything_of(a, persons[0])
+    tried = set()
+    for method, path, operation in operations:
+        if "{id}" not in path:
             continue
-        if operation.get("security") in ([], [{"cookie": []}]):
+        kind = PATHS.get(path.split("/")[2])
+        assert kind, f"{path}: what is its id the id of?"
+        asker = persons[1] if by_login_alone(operation) else b
+        body = None
+        if "requestBody" in operation:
+            assert schema_of(operation) in BODIES, f"{method} {path}: which body is well formed?"
+            body = BODIES[schema_of(operation)]
+        ways = [(path.replace("{id}", "THEIRS").replace("{ch_id}", theirs["channel"]), kind)]
+        if "{ch_id}" in path:
+            ways.append((path.replace("{id}", b.models[0]["id"]).replace("{ch_id}", "THEIRS"),
+                         "channel"))
+        if method == "DELETE" and kind == "key":
+            ways.append((ways[0][0] + "?cascade=true", kind))
+        for place, what in ways:
+            answer = as_unknown(asker, method, place, theirs[what], never_of(what), json=body)
+            assert answer.status_code == 404, (method, place, answer.text)
+        tried.add((method, path))
+    assert len(tried) >= 20
+    assert everything_of(a, persons[0]) == before
+
+
+def test_no_parameter_opens_another_account(operations, accounts):
+    a, b = accounts
+    theirs = ids_of(a)
+    for method, path, operation in operations:
+        names = parameters(operation, "query")
+        assert set(names) <= set(QUERIES), f"{method} {path}: {set(names) - set(QUERIES)}: ids?"
+        path = path.replace("{id}", b.sessions[0] if "/sessions/" in path else b.keys[-1])
+        for name in names:
+            kind = QUERIES[name]
+            if kind == "place":  # where a list goes on: anything goes, but what comes is its own
+                for value in (theirs["session"], theirs["insight"], theirs["key"], "a1r1"):
+                    answer = b.own(b.http.get(f"{path}?{name}={value}"), value)
+                    assert answer.status_code in (200, 400), answer.text
+            elif kind == "insight":
+                answer = b.own(b.http.get(f"{path}?{name}={theirs[kind]}"), theirs[kind])
+                assert answer.status_code in (200, 400), answer.text
+            elif kind:
+                as_unknown(b, method, f"{path}?{name}=THEIRS", theirs[kind], never_of(kind))
+
+
+def test_no_field_of_a_body_opens_another_account(stack, operations, accounts):
+    a, b = accounts
+    theirs, never = ids_of(a), str(uuid.uuid4())
+    with rest(stack) as nobody:
+        schemas = nobody.get("/openapi.json").json()["components"]["schemas"]
+    for method, path, operation in operations:
+        fields = set(schemas.get(schema_of(operation), {}).get("properties", {}))
+        assert fields <= set(FIELDS), f"{method} {path}: {fields - set(FIELDS)}: ids?"
+    model = f"/v1/device-models/{b.models[0]['id']}"
+    answers = [b.ask("PUT", model, json={"modality_channels": [PPG | {"id": channel}]})
+               for channel in (theirs["channel"], never)]
+    assert same_but_for_its_id(answers[0]) == same_but_for_its_id(answers[1])
+    assert answers[0].is_error
+    for field, kind in (("session_id", "session"), ("device_id", "device")):
+        for value in (theirs[kind], never_of(kind)):
+            made = b.ask("POST", "/v1/tokens", json={field: value})
+            assert made.status_code == 201
+            with rest(stack, Key(None, made.json()["token"], "")) as own:
+                assert own.get(f"/v1/sessions/{theirs['session']}").status_code == 404
+                assert b.own(own.get("/v1/insights")).status_code in (200, 403)
+    refused = [b.ask("POST", "/v1/invites/accept",
+                     json={"token": token, "email": "x@example.org", "password": "y" * 12})
+               for token in ("raehi_" + "A" * 32, never)]
+    assert same_but_for_its_id(refused[0]) == same_but_for_its_id(refused[1])
+
+
+def test_a_key_of_one_device_sees_nothing_of_the_others(stack, operations, accounts):
+    """In its own account too: every row of another device is one that never was."""
+    a, _ = accounts
+    made = a.http.post("/v1/keys", json={"label": "bound", "device_id": a.devices[0]}).json()
+    token = {"session_id": a.sessions[0], "scopes": ["read", "subscribe"]}
+    token = a.http.post("/v1/tokens", json=token).json()["token"]
+    theirs = {"device": a.devices[-1], "session": a.sessions[-1]}
+    assert theirs["device"] != a.devices[0] and theirs["session"] != a.sessions[0]
+    bound = Asker(stack, made["key"], theirs)
+    narrow = Asker(stack, token, theirs)
+    for method, path, operation in operations:
+        needs = [scope for way in operation.get("security", []) for scope in way.get("bearer", [])]
+        kind = PATHS.get(path.split("/")[2]) if path.startswith("/v1/") else None
+        if not needs:
             continue
-        for parameter in operation.get("parameters", []):
-            name = parameter.get("name")
-            if name not in theirs:
-                continue
-            never = "never" if name in ("device_id", "external_id") else str(uuid.uuid4())
-            as_unknown(b, "GET", f"{path}?{name}=THEIRS", theirs[name], never)
+        if needs != ["read"]:
+            body = {} if "requestBody" in operation else None
+            at = path.replace("{id}", str(uuid.uuid4())).replace("{ch_id}", str(uuid.uuid4()))
+            assert bound.ask(method, at, json=body).status_code in (400, 403), (method, path)
+            assert narrow.ask(method, at, json=body).status_code in (400, 403), (method, path)
+        elif kind in theirs and "{id}" in path:
+            at = path.replace("{id}", "THEIRS")
+            answer = as_unknown(bound, method, at, theirs[kind], never_of(kind))
+            assert answer.status_code == 404, (path, answer.text)
+            answer = narrow.ask(method, at.replace("THEIRS", theirs[kind]))
+            assert answer.status_code == (404 if kind == "session" else 403), (path, answer.text)
+            own = at.replace("THEIRS", {"device": a.devices[0], "session": a.sessions[0]}[kind])
+            assert bound.ask(method, own).status_code == 200, own
+        elif "{id}" not in path:
+            assert bound.ask(method, path).status_code == 200, path
+            assert narrow.ask(method, path).status_code == 403, path
+            for name in set(parameters(operation, "query")) & {"session_id", "device_id"}:
+                answer = as_unknown(bound, method, f"{path}?{name}=THEIRS",
+                                    theirs[name.removesuffix("_id")], never_of(name[:-3]))
+                assert answer.json() == []
+
+
+class Asker:
+    """A key or token, and what must be in no answer to it."""
+
+    def __init__(self, stack, key, others):
+        self.http = rest(stack, Key(None, key, ""))
+        self.others = others
+
+    def ask(self, method, path, **kwargs):
+        answer = self.http.request(method, path, **kwargs)
+        for mark in self.others.values():
+            assert mark not in answer.text, f"{mark}: {answer.url} {answer.text}"
+        return answer
 
 
 def test_the_metrics_and_the_log_name_no_account(stack, accounts):

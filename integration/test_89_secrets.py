@@ -8,7 +8,9 @@ block would hold them), in hexadecimal and in base64.
 import asyncio
 import base64
 import re
+import signal
 import uuid
+from pathlib import Path
 
 import httpx
 import pytest
@@ -28,6 +30,11 @@ def needles(secret):
     pieces = {body[at:at + PIECE].encode() for at in range(0, len(body) - PIECE + 1)}
     raw = secret.encode()
     return pieces | {raw, raw.hex().encode(), base64.b64encode(raw)[:-4]}
+
+
+def encoded(text):
+    """As a careful client may write it: every character escaped."""
+    return "".join(f"%{byte:02X}" for byte in text.encode())
 
 
 class Planted:
@@ -88,6 +95,19 @@ def test_keys_in_every_right_and_wrong_place(stack, planted, http, key):
                 ("GET", f"/v1/sessions/{text}", {"headers": bearer}),
                 ("GET", f"/v1/keys/{text}?api_key={text}", {}),
                 ("GET", f"/{text}", {}),
+                ("GET", f"/v1/keys?limit=1&label={encoded(text)}", {"headers": bearer}),
+                ("GET", f"/v1/sessions?limit=1&device_id={encoded(text)}", {"headers": bearer}),
+                ("GET", f"/v1/devices/{encoded(text)}", {"headers": bearer}),
+                ("PUT", f"/v1/device-models/{text}/modalities/{text}", {"headers": bearer,
+                                                                        "json": {}}),
+                ("POST", "/v1/device-models", {"headers": bearer, "json": {"name": text}}),
+                ("POST", "/v1/device-models", {"headers": bearer, "json": {
+                    "name": "x", "description": f"its key is {text}."}}),
+                ("POST", "/v1/device-models", {"headers": bearer, "json": {
+                    "name": "x", "modality_channels": [{"modality": text}]}}),
+                ("POST", "/v1/tokens", {"headers": bearer, "json": {"device_id": text}}),
+                ("PATCH", f"/v1/keys/{key.id}", {"headers": bearer, "json": {
+                    "metadata": {"k": text}}}),
                 ("GET", f"/v1/sessions?status={text}", {"headers": bearer}),
                 ("GET", f"/v1/sessions?cursor={text}", {"headers": bearer}),
                 ("GET", f"/v1/insights?type={text}&from={text}", {"headers": bearer}),
@@ -101,6 +121,12 @@ def test_keys_in_every_right_and_wrong_place(stack, planted, http, key):
                                       "json": {"label": "", "scopes": [text]}}),
                 ("GET", "/v1/sessions", {"headers": bearer | {"User-Agent": text, "Cookie": text,
                                                               "Last-Event-ID": text,
+                                                              "Origin": f"http://{text}",
+                                                              "Referer": f"http://h/?k={text}",
+                                                              "X-Forwarded-For": text,
+                                                              "X-CSRF-Token": text,
+                                                              "Prefer": text,
+                                                              "Accept": text,
                                                               "If-None-Match": text}}),
                 ("GET", "/v1/sessions", {"headers": {"Authorization": f"Basic {text}"}}),
                 ("BREW", f"/v1/sessions?api_key={text}", {}),
@@ -126,6 +152,8 @@ async def test_keys_on_sockets_that_open_and_that_do_not(stack, planted, http, k
         code, reason = await closed(device)
         assert code in (4001, 1006) and second not in reason
     for query in ({"device_id": "x", "device_model_id": second}, {"device_model_id": second},
+                  {"device_id": second, "device_model_id": model["id"]},
+                  {"device_id": f"watch {key.key}", "device_model_id": model["id"]},
                   {"session_id": second}, {"type": second}, {"after": second}):
         path = "/stream/ingest" if "device_model_id" in query else "/stream/subscribe"
         async with connect(stack, path, socket_key, **query) as refused:
@@ -136,29 +164,60 @@ async def test_keys_on_sockets_that_open_and_that_do_not(stack, planted, http, k
             assert not planted.found_in(reason.encode())
 
 
-def test_tokens_and_logins(stack, planted, http):
-    token = http.post("/v1/tokens", json={"ttl_s": 60})
-    if token.status_code == 201:
-        text = planted.plant(token.json()["token"])
-        with rest(stack) as nobody:
-            planted.keep(nobody.get(f"/v1/sessions/{text}?api_key={text}"))
-            planted.keep(nobody.get(f"/v1/sessions?api_key={text[:-2]}"))
+def test_tokens_logins_and_invitations(stack, planted, http):
+    made = http.post("/v1/tokens", json={"ttl_s": 60}, headers={"Idempotency-Key": "token"})
+    assert made.status_code == 201
+    token = planted.plant(made.json()["token"])
+    planted.keep(http.post("/v1/tokens", json={"ttl_s": 60}, headers={"Idempotency-Key": "token"}))
     planted.plant(PASSWORD)
     user = {"email": f"{uuid.uuid4()}@example.org", "password": PASSWORD}
-    with rest(stack) as browser:
-        made = planted.keep(browser.post("/v1/signup", json=user))
+    with rest(stack) as browser, rest(stack) as nobody:
+        made = browser.post("/v1/signup", json=user)  # its Set-Cookie is the one place
         assert made.status_code == 201, made.text
-        planted.plant(browser.cookies["raeh_session"])
-        planted.answers.pop()  # its Set-Cookie is the one place
+        login = planted.plant(browser.cookies["raeh_session"])
         planted.keep(browser.get("/v1/me"))
         planted.keep(browser.post("/v1/login", json=user | {"password": PASSWORD + "!"}))
         planted.keep(browser.post("/v1/login", json=user | {"email": [PASSWORD]}))
+        own = {"X-CSRF-Token": made.json()["csrf"], "Idempotency-Key": "invite"}
+        invite = browser.post("/v1/invites", json={"role": "member"}, headers=own)
+        assert invite.status_code == 201
+        invite = planted.plant(invite.json()["url_path"].rsplit("/", 1)[1])
+        planted.keep(browser.post("/v1/invites", json={"role": "member"}, headers=own))
+        planted.keep(browser.get("/v1/invites"))
+        planted.keep(nobody.get(f"/invite/{invite}"))
+        planted.keep(nobody.post("/v1/invites/accept", json={"token": invite, "email": "x"}))
+        for text in (token, token[:-2], login, invite):
+            planted.keep(nobody.get(f"/v1/sessions/{text}?api_key={text}"))
+            planted.keep(nobody.get(f"/v1/keys?label={encoded(text)}&limit=1",
+                                    headers={"Authorization": f"Bearer {text}"}))
+            planted.keep(http.post("/v1/keys", json={"label": f"for {text}", "scopes": ["read"]}))
+            planted.keep(http.post("/v1/device-models", json={"name": "x", "description": text}))
+        planted.keep(browser.post("/v1/me/password", json={"current": PASSWORD, "new": "short"},
+                                  headers=own))
+        planted.keep(browser.post("/v1/logout", json={}, headers=own))
+
+
+def test_successors_and_what_the_command_line_says(stack, planted, http, key):
+    minted, text = mint(http, planted, "to be rotated")
+    for overlap in ("60", "0"):
+        new = stack.admin("key", "rotate", minted, "--overlap", overlap)
+        planted.plant(new["key"])
+    said = [stack.raeh("key", "list", "--account", key.account, "--data", stack.data)]
+    said += [stack.raeh("key", "impact", new["id"], "--data", stack.data),
+             stack.raeh("audit", "verify", "--data", stack.data),
+             stack.raeh("doctor", "--data", stack.data, status=None),
+             stack.raeh("key", "lint", text, status=None),
+             stack.raeh("watch", "--url", stack.url, key=text[:-1] + "!", status=None),
+             stack.raeh("watch", "--url", stack.url, key=text, status=None),  # it is dead
+             stack.raeh("no-such-command", text, status=2)]
+    for done in said:
+        assert not planted.found_in((done.stdout + done.stderr).encode()), done.args
 
 
 def test_a_minted_key_is_in_no_list_and_no_later_answer(http, planted):
     mint(http, planted, "listed")
     for path in ("/v1/keys", "/v1/device-models", "/v1/sessions", "/v1/insights", "/v1/audit",
-                 "/v1/usage", "/openapi.json"):
+                 "/v1/usage", "/v1/devices", "/openapi.json", "/asyncapi.json", "/readyz"):
         planted.keep(http.get(path))
     for row in http.get("/v1/keys").json():
         planted.keep(http.get(f"/v1/keys/{row['id']}"))
@@ -174,26 +233,34 @@ def test_no_metric_argument_or_environment_holds_one(stack, planted):
     metrics = until("the admin address answers", lambda: httpx.get(
         f"http://127.0.0.1:{ADMIN}/metrics", trust_env=False, timeout=20).content)
     assert not planted.found_in(metrics)
-    for name, pid in stack.processes().items():
-        for file in ("cmdline", "environ"):
+    processes = stack.processes() | {"raeh up": stack.process.pid}
+    assert len(processes) == 7
+    for name, pid in processes.items():
+        for file in ("cmdline", "environ", "comm"):
             try:
                 with open(f"/proc/{pid}/{file}", "rb") as shown:
                     assert not planted.found_in(shown.read()), (name, file)
             except PermissionError:
                 assert file == "environ"  # not even for who runs it
+        with open(f"/proc/{pid}/limits") as limits:
+            core = next(line for line in limits if line.startswith("Max core file size"))
+        assert core.split()[4] == "0", f"{name} would leave its memory behind: {core}"
 
 
 def test_no_file_and_no_log_holds_one_after_kills_and_a_restart(stack, planted, key, http, model):
     session = asyncio.run(stream(stack, key, model, 10, "planted-2", t0_ms=1_760_000_000_000))
     closed_session(stack, key, session)
     for process in ("auth", "router", "publisher-0", "publisher-1", "edge-0", "edge-1"):
-        stack.wait_restarted(process, stack.kill(process))
+        sig = signal.SIGQUIT if process in ("auth", "edge-0") else signal.SIGKILL  # QUIT: a core
+        stack.wait_restarted(process, stack.kill(process, sig))
     stack.wait_ready()
     mint(http, planted, "after the kills")
     stack.check()
     stack.restart()  # the stores write out what was in their logs
     looked, held = 0, []
-    for file in [*stack.data.rglob("*"), *stack.logs]:
+    cores = [file for file in Path.cwd().glob("*core*") if file.is_file()]
+    assert not cores, cores
+    for file in [*Path(stack.directory.name).rglob("*")]:
         if file.is_file():
             data = file.read_bytes()
             looked += len(data)

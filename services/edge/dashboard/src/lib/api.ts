@@ -28,6 +28,9 @@ export interface Page<T> {
 // undefined: not known yet; null: nobody is logged in.
 export const me = signal<Me | null | undefined>(undefined);
 
+// The server does not answer at all: the frame of every page says so until it does.
+export const away = signal(false);
+
 const offline = "The server cannot be reached. Check the connection; this page tries again.";
 
 async function fault(answer: Response) {
@@ -62,8 +65,10 @@ async function ask(method: string, path: string, body?: unknown, abort?: AbortSi
     });
   } catch (error) {
     if (abort?.aborted) throw error;
+    away.value = true;
     throw new ApiError(0, "No connection", offline, null, null);
   }
+  away.value = false;
   if (answer.ok) return answer;
   const error = await fault(answer);
   if (error.status === 401 && me.value && path !== "/v1/login") me.value = null;
@@ -101,9 +106,19 @@ export const api = {
   },
 
   async text(path: string, abort?: AbortSignal) {
-    return (await ask("GET", path, undefined, abort)).text();
+    const answer = await ask("GET", path, undefined, abort);
+    return { text: await answer.text(), next: nextOf(answer) };
   },
 };
+
+// Asked while the server is away: does it live again?
+export async function knock() {
+  try {
+    if ((await fetch("/healthz")).ok) away.value = false;
+  } catch {
+    // Not yet.
+  }
+}
 
 // Every row of a list, at most so many: for what is drawn whole, as a chart is.
 export async function everyRow<T>(path: string, most: number, abort?: AbortSignal) {

@@ -32,8 +32,22 @@ export function setTheme(next: Theme) {
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => repaint.value++);
 
-export const color = (name: string) =>
-  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const colors = new Map<string, string>();
+let colorsOf = -1; // which repaint they were read for
+
+// Asked many times a frame, so it is kept.
+export function color(name: string) {
+  if (colorsOf !== repaint.peek()) {
+    colors.clear();
+    colorsOf = repaint.peek();
+  }
+  let value = colors.get(name);
+  if (value === undefined) {
+    value = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+    colors.set(name, value);
+  }
+  return value;
+}
 
 export const colorOf = (type: string) =>
   color(["hr", "spo2", "rr"].includes(type) ? type : "other");

@@ -44,6 +44,7 @@ export function useGet<T>(path: string | null, everyMs = 0): Loaded<T> {
         if (abort.signal.aborted) return;
         const error = asError(cause);
         failed = error.status === 0 || error.status === 503;
+        if (error.status === 0) return plan(); // the frame of the page says so
         setState((old) => ({
           path,
           data: old.path === path ? old.data : undefined,

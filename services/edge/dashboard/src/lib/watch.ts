@@ -14,7 +14,7 @@ export const watchState = signal<"off" | "starting" | "on">("off");
 export const watchSession = signal<string | null>(null);
 export const watchError = signal<ApiError | null>(null);
 export const watchEnded = signal("");
-export const watchTrace = { t: [] as number[], v: [] as number[] };
+export const watchTrace = { t: [] as number[], v: [] as number[], period: 0 };
 
 let running: { stop: () => void; keyId: string } | null = null;
 
@@ -34,6 +34,7 @@ addEventListener("pagehide", () => {
 
 function draw(wave: number, rate: number) {
   const { t, v } = watchTrace;
+  watchTrace.period = 1000 / rate;
   t.push((t[t.length - 1] ?? Date.now() - 200) + 1000 / rate);
   v.push(wave);
   if (t.length > KEPT) {

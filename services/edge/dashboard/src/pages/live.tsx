@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { everyRow, query } from "../lib/api";
 import { kindOf, plural, reading } from "../lib/format";
 import { listen, liveState } from "../lib/live";
-import { Link } from "../lib/router";
+import { go, Link } from "../lib/router";
 import { color, repaint } from "../lib/theme";
 import type { Insight, Session } from "../lib/types";
 import { asError, useTitle } from "../lib/use";
@@ -18,6 +18,7 @@ const STALE_MS = 20_000;
 const MOST_TILES = 2000;
 const RELIST_MS = 8000;
 const MOST_RECALLED = 2000;
+const WIDE_MOST = 2; // so few are shown with their waveforms
 
 interface Vitals {
   session: Session;
@@ -288,7 +289,7 @@ export function LivePage() {
   return (
     <>
       <PageHead title={<>Live <LiveBadge /></>} about={total ? `${plural(total, "open session")}; the trend is of the last two minutes.` : "Every open session, as it happens."}>
-        {total > 0 && (
+        {total > WIDE_MOST && (
           <>
             <div class="search">
               <Icon name="search" size={16} />
@@ -298,7 +299,8 @@ export function LivePage() {
           </>
         )}
       </PageHead>
-      {error && <Fault error={error} />}
+      {error && error.status > 0 && <Fault error={error} />}
+      {!listed && !error && <TilesToCome />}
       {listed && total === 0 && (
         <Card>
           <Empty icon="live" title="Nobody is streaming" action={<Link class="button primary" href="/quickstart">Simulate a watch</Link>}>
@@ -308,7 +310,7 @@ export function LivePage() {
       )}
       <ul class="wall" data-tiles={shown.length}>
         {shown.map((session) => (
-          <TileView key={session.id} session={session} wall={wall.current} onOpen={setOpen} />
+          <TileView key={session.id} session={session} wall={wall.current} wide={total <= WIDE_MOST} onOpen={setOpen} />
         ))}
       </ul>
       {open && (
@@ -325,6 +327,13 @@ export function LivePage() {
   );
 }
 
+// So that the first list does not come into an empty page.
+const TilesToCome = () => (
+  <div class="wall" aria-hidden="true">
+    <div class="tile bone-tile bone" />
+  </div>
+);
+
 function LiveBadge() {
   const state = liveState.value;
   return state === "live" ? (
@@ -338,11 +347,11 @@ function LiveBadge() {
   );
 }
 
-function TileView({ session, wall, onOpen }: { session: Session; wall: Wall; onOpen: (session: Session) => void }) {
+function TileView({ session, wall, wide, onOpen }: { session: Session; wall: Wall; wide: boolean; onOpen: (session: Session) => void }) {
   const mount = useMemo(() => (root: HTMLElement | null) => wall.mount(session.id, root), [session.id, wall]);
   return (
-    <li class="tile" data-session={session.id} data-quality="waiting" ref={mount}>
-      <button type="button" onClick={() => onOpen(session)}>
+    <li class={wide ? "tile wide" : "tile"} data-session={session.id} data-quality="waiting" ref={mount}>
+      <button type="button" onClick={() => (wide ? go(`/sessions/${session.id}`) : onOpen(session))}>
         <span class="tile-head">
           <span class="tile-name">{session.device_id}</span>
           <span class="tile-state" data-state="">
@@ -367,6 +376,7 @@ function TileView({ session, wall, onOpen }: { session: Session; wall: Wall; onO
         </span>
         <canvas aria-hidden="true" />
       </button>
+      {wide && <Monitor session={session} />}
     </li>
   );
 }

@@ -13,7 +13,7 @@ import { DeviceSnippet } from "../ui/code";
 import { Icon } from "../ui/icon";
 import { MintDialog } from "../ui/mint";
 import { RegisterDialog } from "../ui/model-form";
-import { drawTrace } from "../ui/wave";
+import { drawTraces } from "../ui/wave";
 
 const LOOK_MS = 2000;
 
@@ -130,14 +130,15 @@ function BrowserWatch({ model }: { model: DeviceModel | null }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (state !== "on") return;
-    let frame = 0;
+    let turn = 0;
+    const frame = { low: 0, high: 0, at: 0 };
     const draw = () => {
-      frame = requestAnimationFrame(draw);
+      turn = requestAnimationFrame(draw);
       const end = Date.now() - 300;
-      if (canvas.current) drawTrace(canvas.current, watchTrace, end - 6000, end, color("hr"), 500);
+      if (canvas.current) drawTraces(canvas.current, { traces: [watchTrace], from: end - 6000, to: end, colors: [color("hr")], frame });
     };
-    frame = requestAnimationFrame(draw);
-    return () => cancelAnimationFrame(frame);
+    turn = requestAnimationFrame(draw);
+    return () => cancelAnimationFrame(turn);
   }, [state]);
   return (
     <div class="browser-watch">

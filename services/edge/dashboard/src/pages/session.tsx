@@ -1,54 +1,36 @@
 // One session: its insights as charts, its waveform, what is missing, its clock, how it ended.
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ApiError } from "../lib/api";
 import { bytes, clockTime, closeMeaning, count, fullTime, kindOf, reading } from "../lib/format";
-import { listen } from "../lib/live";
+import { useInsights, type SessionInsights } from "../lib/insights";
 import { rawSamples, type SlotTrace } from "../lib/raw";
 import { Link } from "../lib/router";
 import type { DeviceModel, Insight, Session } from "../lib/types";
 import { asError, now, useGet, useTitle } from "../lib/use";
-import { Absent, Badge, Button, Card, Fault, Id, Loading, NotFound, PageHead, Quality, Rows, Time } from "../ui/basic";
+import { Absent, Badge, Button, Card, Fault, Id, Loading, NotFound, PageHead, Quality, Rows, Tabs, Time } from "../ui/basic";
 import { InsightChart } from "../ui/chart";
 import { Icon } from "../ui/icon";
 import { Monitor } from "../ui/monitor";
-import { traceName, Wave } from "../ui/wave";
-import { Clock, Gaps } from "./ledger";
+import { bySlot, Wave, WaveTitle } from "../ui/wave";
+import { Clock, Gaps, gapsOf, useLedger } from "./ledger";
 import { lasted, Status } from "./sessions";
 
 const order = ["hr", "spo2", "rr", "hrv_rmssd", "hrv_sdnn", "motion"];
 
-// What is stored, and what comes while the session is open.
-function useInsights(session: Session | undefined) {
-  const stored = useGet<Insight[]>(session ? `/v1/sessions/${session.id}/insights` : null);
-  const [fresh, setFresh] = useState<Insight[]>([]);
-  const open = session?.status === "open";
-  useEffect(() => {
-    if (!session || !open) return;
-    return listen((insight) => {
-      if (insight.session_id === session.id) setFresh((rows) => [...rows, insight]);
-    });
-  }, [session?.id, open]);
-  const byType = useMemo(() => {
-    const seen = new Set<string>();
-    const groups = new Map<string, Insight[]>();
-    for (const row of [...(stored.data || []), ...fresh]) {
-      if (seen.has(row.id)) continue;
-      seen.add(row.id);
-      const group = groups.get(row.type);
-      if (group) group.push(row);
-      else groups.set(row.type, [row]);
-    }
-    for (const group of groups.values()) group.sort((a, b) => a.t - b.t);
-    return groups;
-  }, [stored.data, fresh]);
-  return { ...stored, byType };
-}
-
 export function SessionPage({ id }: { id: string }) {
   const loaded = useGet<Session>(`/v1/sessions/${encodeURIComponent(id)}`, 5000);
   const session = loaded.data;
+  const open = session?.status === "open";
   const model = useGet<DeviceModel>(session ? `/v1/device-models/${session.device_model_id}` : null);
-  const insights = useInsights(session);
+  const insights = useInsights(session ? session.id : null, open);
+  const ledger = useLedger(session);
+  const gaps = useMemo(() => gapsOf(ledger.data), [ledger.data]);
+  const [at, setAt] = useState<number | null>(null); // the moment whose waveform is shown
+  const wave = useRef<HTMLDivElement>(null);
+  const pick = (t: number) => {
+    setAt(t);
+    wave.current?.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  };
   useTitle(session ? `Session of ${session.device_id}` : "Session");
   if (loaded.error && !session)
     return [400, 404].includes(loaded.error.status) ? <NotFound what="session" back={{ href: "/sessions", label: "All sessions" }} /> : <Fault error={loaded.error} retry={loaded.reload} />;
@@ -64,32 +46,36 @@ export function SessionPage({ id }: { id: string }) {
         back={{ href: "/sessions", label: "Sessions" }}
         about={
           <>
-            Started <Time at={session.started_at} />, {session.status === "open" ? "streaming for" : "lasted"} {lasted(session, now.value)}
+            Started <Time at={session.started_at} />, {open ? "streaming for" : "lasted"} {lasted(session, now.value)}
           </>
         }
       >
         <Exports id={session.id} wide={Boolean(model.data?.modality_channels.some((one) => one.bit_depth > 16))} />
       </PageHead>
-      <Latest byType={insights.byType} open={session.status === "open"} model={model.data} />
-      <Charts of={insights} session={session} />
-      {session.status === "open" ? (
-        <Card title="Waveform" about="The raw samples, as they come.">
-          <Monitor session={session} />
-        </Card>
-      ) : (
-        <StoredWave session={session} model={model.data} byType={insights.byType} />
-      )}
+      <Latest byType={insights.byType} open={open} model={model.data} />
+      <Charts of={insights} session={session} gaps={gaps} onPick={pick} />
+      <div ref={wave}>
+        {open && at === null ? (
+          <Card title="Waveform" about="The raw samples, as they come.">
+            <Monitor session={session} />
+          </Card>
+        ) : (
+          <StoredWave session={session} model={model.data} from={at ?? firstOf(insights, session)} onMove={setAt} onLive={open ? () => setAt(null) : undefined} />
+        )}
+      </div>
       <div class="columns">
         <Details session={session} model={model.data} />
         <Ending session={session} />
       </div>
       <div class="columns">
-        <Gaps session={session} />
+        <Gaps of={ledger} onPick={pick} />
         <Clock session={session} />
       </div>
     </>
   );
 }
+
+const firstOf = (insights: SessionInsights, session: Session) => insights.byType.get("hr")?.[0]?.t ?? new Date(session.started_at).getTime();
 
 // wide: with samples of more bits than EDF has room for.
 function Exports({ id, wide }: { id: string; wide: boolean }) {
@@ -124,7 +110,8 @@ function Latest({ byType, open, model }: { byType: Map<string, Insight[]>; open:
           <section key={type} class={`card vital ${type}${!last || last.sqi_class === "unfit" ? " unfit" : ""}`}>
             <h2>{kind.name}</h2>
             <p class="vital-value">
-              {last ? reading(type, last.value) : "--"} <span class="unit">{kind.unit}</span>
+              {last ? reading(type, last.value) : "--"}
+              <span class="unit">{kind.unit}</span>
             </p>
             <p class="vital-foot">
               {last ? (
@@ -142,23 +129,50 @@ function Latest({ byType, open, model }: { byType: Map<string, Insight[]>; open:
   );
 }
 
-function Charts({ of, session }: { of: ReturnType<typeof useInsights>; session: Session }) {
+const ranges: [string, number][] = [
+  ["5 min", 300_000],
+  ["1 h", 3600_000],
+  ["6 h", 6 * 3600_000],
+  ["All", Infinity],
+];
+
+// From the first value to the last, or the last so many ms of that.
+function spanOf(byType: Map<string, Insight[]>, range: number): [number, number] {
+  let [from, to] = [Infinity, -Infinity];
+  for (const rows of byType.values()) {
+    from = Math.min(from, rows[0].t);
+    to = Math.max(to, rows[rows.length - 1].t);
+  }
+  if (range < to - from) return [to - range, to];
+  return to - from < 30000 ? [from - 5000, from + 30000] : [from, to];
+}
+
+function Charts({ of, session, gaps, onPick }: { of: ReturnType<typeof useInsights>; session: Session; gaps: [number, number][]; onPick: (t: number) => void }) {
+  const [range, setRange] = useState("All");
   const types = [...of.byType.keys()].sort((a, b) => (order.indexOf(a) + 99) % 99 - (order.indexOf(b) + 99) % 99);
-  const span = useMemo((): [number, number] => {
-    let [from, to] = [Infinity, -Infinity];
-    for (const rows of of.byType.values())
-      for (const row of rows) {
-        from = Math.min(from, row.t);
-        to = Math.max(to, row.t);
-      }
-    return to - from < 30000 ? [from - 5000, from + 30000] : [from, to];
-  }, [of.byType]);
-  if (of.error) return <Fault error={of.error} retry={of.reload} />;
-  if (!of.data) return <Card title="Insights"><Rows n={8} /></Card>;
+  const [from, to] = useMemo(() => spanOf(of.byType, Infinity), [of.byType]);
+  const choices = ranges.filter(([, ms]) => ms === Infinity || ms < to - from);
+  const span = useMemo(() => spanOf(of.byType, ranges.find(([name]) => name === range)?.[1] ?? Infinity), [of.byType, range]);
+  if (of.error) return <Fault error={of.error} />;
+  if (!of.whole && !types.length) return <Card title="Insights"><Rows n={8} /></Card>;
   return (
-    <Card title="Insights" about="Shade: confidence. Grey: unfit, not to be relied on. Drag to zoom, double-click to see all.">
+    <Card
+      title="Insights"
+      about={
+        <>
+          Shade: confidence. Grey: unfit, not to be relied on.{gaps.length > 0 && <> <span class="gap-mark" /> Missing samples.</>} Click a moment for its waveform, drag to zoom, double-click to see all.
+          {of.thinned && " Of very many values the lowest and highest of each few are drawn."}
+        </>
+      }
+      actions={choices.length > 1 && <Tabs label="Time shown" tabs={choices.map(([name]) => [name, name])} at={range} onPick={setRange} />}
+    >
+      {!of.whole && (
+        <p class="muted loading-more" role="status">
+          Loading, up to {types.length ? fullTime(to) : "now"}…
+        </p>
+      )}
       {types.length ? (
-        types.map((type) => <InsightChart key={type} type={type} rows={of.byType.get(type) as Insight[]} span={span} />)
+        types.map((type) => <InsightChart key={`${type} ${range}`} type={type} rows={of.byType.get(type) as Insight[]} span={span} gaps={gaps} onPick={onPick} />)
       ) : (
         <p class="no-rows muted">{session.status === "open" ? "The first heart rate comes within ten seconds of signal." : "This session was too short, or had no signal that gives insights."}</p>
       )}
@@ -170,7 +184,7 @@ function Charts({ of, session }: { of: ReturnType<typeof useInsights>; session: 
 // The same for who cannot see the charts, or wants the figures.
 function AsTable({ byType, types }: { byType: Map<string, Insight[]>; types: string[] }) {
   const [open, setOpen] = useState(false);
-  const rows = open ? types.flatMap((type) => byType.get(type) || []).sort((a, b) => b.t - a.t).slice(0, 100) : [];
+  const rows = open ? types.flatMap((type) => (byType.get(type) || []).slice(-100)).sort((a, b) => b.t - a.t).slice(0, 100) : [];
   return (
     <details class="fold" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>The newest 100 as a table</summary>
@@ -206,29 +220,31 @@ function AsTable({ byType, types }: { byType: Map<string, Insight[]>; types: str
 
 const WINDOW_MS = 10000;
 
-function StoredWave({ session, model, byType }: { session: Session; model?: DeviceModel; byType: Map<string, Insight[]> }) {
-  const first = useMemo(() => {
-    const hr = byType.get("hr");
-    return hr?.length ? hr[0].t : new Date(session.started_at).getTime();
-  }, [byType, session.started_at]);
-  const [at, setAt] = useState<number | null>(null);
-  const [traces, setTraces] = useState<SlotTrace[] | null>(null);
+interface StoredWaveProps {
+  session: Session;
+  model?: DeviceModel;
+  from: number;
+  onMove: (to: number) => void;
+  onLive?: () => void; // back to what comes now
+}
+
+function StoredWave({ session, model, from, onMove, onLive }: StoredWaveProps) {
+  const [shown, setShown] = useState<{ from: number; traces: SlotTrace[] } | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
-  const from = at ?? first;
   useEffect(() => {
     const abort = new AbortController();
     rawSamples(session.id, from, from + WINDOW_MS, abort.signal).then(
-      (found) => {
-        setTraces(found);
+      (traces) => {
+        setShown({ from, traces });
         setError(null);
       },
       (cause) => !abort.signal.aborted && setError(asError(cause)),
     );
     return () => abort.abort();
   }, [session.id, from]);
-  const title = (trace: SlotTrace) => {
-    const modality = trace.name || model?.modality_channels[trace.slot]?.modality || `slot ${trace.slot}`;
-    return traceName(modality, trace.channel);
+  const rate = (slot: number) => {
+    const channel = model?.modality_channels[slot];
+    return channel && `${+channel.sample_rate_hz.toFixed(2)} Hz`;
   };
   return (
     <Card
@@ -236,10 +252,15 @@ function StoredWave({ session, model, byType }: { session: Session; model?: Devi
       about={`Raw samples, ten seconds from ${fullTime(from)}`}
       actions={
         <>
-          <Button small icon="left" onClick={() => setAt(from - WINDOW_MS)}>
+          {onLive && (
+            <Button small icon="live" onClick={onLive}>
+              Back to live
+            </Button>
+          )}
+          <Button small icon="left" onClick={() => onMove(from - WINDOW_MS)}>
             Earlier
           </Button>
-          <Button small onClick={() => setAt(from + WINDOW_MS)}>
+          <Button small onClick={() => onMove(from + WINDOW_MS)}>
             Later
           </Button>
         </>
@@ -247,16 +268,16 @@ function StoredWave({ session, model, byType }: { session: Session; model?: Devi
     >
       {error ? (
         error.absent ? <Absent what="The raw waveform" /> : <Fault error={error} />
-      ) : traces === null ? (
-        <div class="wave" />
-      ) : traces.length === 0 ? (
+      ) : shown === null ? (
+        <div class="wave bone-wave" role="img" aria-label="Loading" />
+      ) : shown.traces.length === 0 && shown.from === from ? (
         <p class="no-rows muted">No samples in these ten seconds.</p>
       ) : (
-        <div class="monitor">
-          {traces.map((trace) => (
-            <figure key={`${trace.slot}.${trace.channel}`}>
-              <figcaption>{title(trace)}</figcaption>
-              <Wave trace={trace} span={[from, from + WINDOW_MS]} gapMs={1000} label={`Waveform of ${title(trace)}`} ink={["hr", "bad", "spo2", "rr"][trace.slot % 4]} />
+        <div class={`monitor${shown.from === from ? "" : " busy"}`}>
+          {bySlot(shown.traces).map(([slot, traces]) => (
+            <figure key={slot}>
+              <WaveTitle modality={traces[0].name} traces={traces} more={rate(slot)} />
+              <Wave traces={traces} modality={traces[0].name} span={[shown.from, shown.from + WINDOW_MS]} />
             </figure>
           ))}
         </div>

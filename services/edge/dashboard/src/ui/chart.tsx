@@ -8,23 +8,40 @@ import type { Insight } from "../lib/types";
 const HEIGHT = 170; // as .chart-box has it
 const GAP_MS = 20000; // a line is not drawn across a longer silence
 
+const GAP_PX = 4; // how tall the mark of a gap is, at the foot
+const CLICK_PX = 4; // less than this is no drag
+
+interface Held {
+  rows: Insight[];
+  span?: [number, number];
+  gaps: [number, number][];
+  onPick?: (t: number) => void;
+}
+
 interface Look {
   type: string;
   ink: string;
   grey: string;
 }
 
-function drawInsights(plot: uPlot, rows: Insight[], look: Look) {
+// The rows between two times, and one more on either side.
+function within(rows: Insight[], from: number, to: number) {
+  const first = (t: number) => {
+    let [low, high] = [0, rows.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (rows[middle].t < t) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+  return [Math.max(0, first(from) - 1), Math.min(rows.length, first(to) + 1)];
+}
+
+function drawEach(plot: uPlot, rows: Insight[], look: Look, ratio: number) {
   const { ctx, bbox } = plot;
-  const ratio = devicePixelRatio || 1;
   const x = (i: number) => plot.valToPos(rows[i].t / 1000, "x", true);
   const y = (i: number) => plot.valToPos(rows[i].value, "y", true);
-  ctx.save();
-  ctx.beginPath();
-  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
-  ctx.clip();
-  ctx.lineWidth = 1.75 * ratio;
-  ctx.lineJoin = ctx.lineCap = "round";
   for (let i = 0; i < rows.length; i++) {
     const joined = i > 0 && rows[i].t - rows[i - 1].t < GAP_MS;
     const unfit = rows[i].sqi_class === "unfit";
@@ -47,6 +64,64 @@ function drawInsights(plot: uPlot, rows: Insight[], look: Look) {
       ctx.fill();
     }
   }
+}
+
+// Many to a pixel: a bar from the lowest to the highest, shaded by what most of them are.
+function drawColumns(plot: uPlot, rows: Insight[], look: Look, ratio: number) {
+  const { ctx, bbox } = plot;
+  const step = Math.max(1, Math.round(ratio));
+  const columnOf = (row: Insight) => Math.floor((plot.valToPos(row.t / 1000, "x", true) - bbox.left) / step);
+  let before: { at: number; y: number } | null = null;
+  for (let i = 0; i < rows.length; ) {
+    const at = columnOf(rows[i]);
+    let [low, high, sure, unfit, n] = [Infinity, -Infinity, 0, 0, 0];
+    for (; i < rows.length && columnOf(rows[i]) === at; i++, n++) {
+      low = Math.min(low, rows[i].value);
+      high = Math.max(high, rows[i].value);
+      sure += rows[i].confidence;
+      if (rows[i].sqi_class === "unfit") unfit++;
+    }
+    const left = bbox.left + at * step;
+    const grey = unfit > n / 2;
+    ctx.fillStyle = grey ? look.grey : look.ink;
+    ctx.globalAlpha = grey ? 0.07 : 0.2 * (sure / n) ** 2;
+    ctx.fillRect(left, bbox.top, step, bbox.height);
+    ctx.globalAlpha = grey ? 0.55 : 1;
+    const top = plot.valToPos(high, "y", true);
+    const bottom = plot.valToPos(low, "y", true);
+    const joined: boolean = before !== null && before.at === at - 1;
+    const from = joined && before ? Math.min(top, before.y) : top;
+    ctx.fillRect(left, from, step, Math.max(1.75 * ratio, (joined && before ? Math.max(bottom, before.y) : bottom) - from));
+    before = { at, y: (top + bottom) / 2 };
+  }
+}
+
+function drawGaps(plot: uPlot, gaps: [number, number][]) {
+  const { ctx, bbox } = plot;
+  const tall = GAP_PX * (devicePixelRatio || 1);
+  ctx.globalAlpha = 1;
+  ctx.fillStyle = color("bad");
+  for (const [from, to] of gaps) {
+    const left = plot.valToPos(from / 1000, "x", true);
+    const right = plot.valToPos(to / 1000, "x", true);
+    if (right > bbox.left && left < bbox.left + bbox.width) ctx.fillRect(left, bbox.top + bbox.height - tall, Math.max(1, right - left), tall);
+  }
+}
+
+function drawInsights(plot: uPlot, { rows, gaps }: Held, look: Look) {
+  const { ctx, bbox } = plot;
+  const ratio = devicePixelRatio || 1;
+  const { min, max } = plot.scales.x;
+  const [first, last] = within(rows, (min ?? 0) * 1000, (max ?? 0) * 1000);
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.lineWidth = 1.75 * ratio;
+  ctx.lineJoin = ctx.lineCap = "round";
+  const draw = last - first > bbox.width / ratio ? drawColumns : drawEach;
+  draw(plot, rows.slice(first, last), look, ratio);
+  drawGaps(plot, gaps);
   ctx.restore();
 }
 
@@ -63,14 +138,19 @@ interface Props {
   type: string;
   rows: Insight[];
   span?: [number, number]; // ms; so that charts one above the other agree
+  gaps?: [number, number][]; // ms; where samples are missing
+  onPick?: (t: number) => void; // a moment was clicked
 }
 
-export function InsightChart({ type, rows, span }: Props) {
+const noGaps: [number, number][] = [];
+
+export function InsightChart({ type, rows, span, gaps = noGaps, onPick }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const readout = useRef<HTMLSpanElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const held = useRef({ rows, span });
-  held.current = { rows, span };
+  const held = useRef<Held>({ rows, span, gaps, onPick });
+  held.current = { rows, span, gaps, onPick };
+  const shown = useRef<[number, number] | null>(null); // unless somebody has zoomed
 
   useEffect(() => {
     const host = box.current;
@@ -101,20 +181,14 @@ export function InsightChart({ type, rows, span }: Props) {
         scales: {
           x: {
             time: true,
-            range: (self, min, max) => {
-              const times = self.data[0];
-              const whole = min === times[0] && max === times[times.length - 1]; // not zoomed
-              const wide = held.current.span;
-              if (whole && wide) return [wide[0] / 1000, wide[1] / 1000];
-              return min === max ? [min - 5, max + 5] : [min, max];
-            },
+            range: (_, min, max) => (min === max ? [min - 5, max + 5] : [min, max]),
           },
           y: { range: () => range(held.current.rows, type) },
         },
         series: [{}, { paths: () => null, points: { show: false } }],
         axes: [{ ...axis, size: 30, space: 90, values: (_, at, _axis, _space, step) => at.map((s) => (step < 60 ? clockTime(s * 1000) : dayTime(s * 1000))) }, { ...axis, size: 44, space: 36 }],
         hooks: {
-          draw: [(self) => drawInsights(self, held.current.rows, look)],
+          draw: [(self) => drawInsights(self, held.current, look)],
           setCursor: [
             (self) => {
               const row = self.cursor.idx == null ? undefined : held.current.rows[self.cursor.idx];
@@ -127,6 +201,12 @@ export function InsightChart({ type, rows, span }: Props) {
       host,
     );
     plot.current = chart;
+    let pressed = 0;
+    chart.over.addEventListener("mousedown", (event) => (pressed = event.clientX));
+    chart.over.addEventListener("click", (event) => {
+      if (Math.abs(event.clientX - pressed) < CLICK_PX) held.current.onPick?.(chart.posToVal(event.offsetX, "x") * 1000);
+    });
+    chart.over.addEventListener("dblclick", () => showAll(chart));
     const size = new ResizeObserver(() => {
       if (host.clientWidth) chart.setSize({ width: host.clientWidth, height: HEIGHT });
     });
@@ -143,9 +223,22 @@ export function InsightChart({ type, rows, span }: Props) {
     };
   }, [type]);
 
+  // What is shown follows the session, but for who has zoomed into it.
+  const showAll = (chart: uPlot) => {
+    const { rows: all, span: wide } = held.current;
+    const ends = wide || [all[0]?.t ?? 0, all[all.length - 1]?.t ?? 0];
+    shown.current = [ends[0] / 1000, ends[1] / 1000];
+    chart.setScale("x", { min: shown.current[0], max: shown.current[1] });
+  };
   useEffect(() => {
-    plot.current?.setData([rows.map((row) => row.t / 1000), rows.map((row) => row.value)]);
-  }, [rows, span?.[0], span?.[1], type]);
+    const chart = plot.current;
+    if (!chart) return;
+    const { min, max } = chart.scales.x;
+    const zoomed = shown.current !== null && (min !== shown.current[0] || max !== shown.current[1]);
+    chart.setData([rows.map((row) => row.t / 1000), rows.map((row) => row.value)], false);
+    if (zoomed) chart.redraw();
+    else showAll(chart);
+  }, [rows, gaps, span?.[0], span?.[1], type]);
 
   const kind = kindOf(type);
   return (
@@ -164,10 +257,8 @@ const words = (row: Insight) =>
 
 function summary(type: string, rows: Insight[]) {
   if (!rows.length) return `${kindOf(type).name}: no values yet`;
-  const values = rows.map((row) => row.value);
-  const low = reading(type, Math.min(...values));
-  const high = reading(type, Math.max(...values));
-  return `${kindOf(type).name}: ${rows.length} values between ${low} and ${high} ${kindOf(type).unit}, last ${reading(type, values[values.length - 1])}`;
+  const [low, high] = rows.reduce(([a, b], { value }) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
+  return `${kindOf(type).name}: ${rows.length} values between ${reading(type, low)} and ${reading(type, high)} ${kindOf(type).unit}, last ${reading(type, rows[rows.length - 1].value)}`;
 }
 
 // Use over time as small bars; it says its numbers too.

@@ -1,116 +1,127 @@
-// The waveform of an open session in real time, a few seconds behind it: the newest samples are
-// fetched each second and slide past at the pace of the clock.
+// The waveform of an open session as it comes: what is new is fetched a few times a second and
+// slides past at the pace of the clock, a moment behind it.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { rawSamples, type SlotTrace } from "../lib/raw";
+import { newestSamples } from "../lib/raw";
+import { Tape } from "../lib/tape";
 import { color } from "../lib/theme";
 import type { ApiError } from "../lib/api";
 import type { DeviceModel, Session } from "../lib/types";
 import { asError, useGet } from "../lib/use";
 import { Absent, Fault } from "./basic";
-import { drawTrace, traceName } from "./wave";
+import { bySlot, drawTraces, inkOf, WaveTitle, type Frame } from "./wave";
 
 const SHOWN_MS = 8000;
-const BEHIND_MS = 2500;
-const KEPT_MS = 15000;
-const inks: Record<string, string> = { ppg_green: "hr", ppg_red: "bad", ppg_ir: "spo2", acc_3axis: "rr" };
+const FETCH_MS = 250;
+const AGAIN_MS = 2000; // after a fault
+const NEWEST = 200; // frames, at first and after an absence
+const SAY_MS = 500;
+const STEP_MS = 1000; // of a picture for who does not want things to move
 
-function merge(into: Map<string, SlotTrace>, fresh: SlotTrace[]) {
-  let added = false;
-  for (const one of fresh) {
-    const key = `${one.slot}.${one.channel}`;
-    const old = into.get(key);
-    if (!old) {
-      into.set(key, one);
-      added = true;
-      continue;
-    }
-    const last = old.t[old.t.length - 1] ?? -Infinity;
-    for (let i = 0; i < one.t.length; i++) {
-      if (one.t[i] <= last) continue;
-      old.t.push(one.t[i]);
-      old.v.push(one.v[i]);
-    }
-    const oldest = (old.t[old.t.length - 1] ?? 0) - KEPT_MS;
-    const cut = old.t.findIndex((t) => t >= oldest);
-    if (cut > 500) {
-      old.t.splice(0, cut);
-      old.v.splice(0, cut);
-    }
-  }
-  return added;
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+interface Picture {
+  canvas: HTMLCanvasElement;
+  frame: Frame;
 }
 
 export function Monitor({ session }: { session: Session }) {
-  const traces = useRef(new Map<string, SlotTrace>());
-  const canvases = useRef(new Map<string, HTMLCanvasElement>());
-  const [keys, setKeys] = useState<string[]>([]);
+  const tape = useRef(new Tape());
+  const pictures = useRef(new Map<number, Picture>());
+  const behind = useRef<HTMLSpanElement>(null);
+  const [version, setVersion] = useState(0);
   const [error, setError] = useState<ApiError | null>(null);
   const model = useGet<DeviceModel>(`/v1/device-models/${session.device_model_id}`);
 
   useEffect(() => {
     const abort = new AbortController();
     let timer = 0;
-    let frame = 0;
-    let newest = Date.now() - SHOWN_MS - BEHIND_MS;
-    let shift: number | null = null; // of the session's time against ours
+    let path = `/v1/sessions/${session.id}/frames?newest=${NEWEST}`;
     const fetchMore = async () => {
+      const began = Date.now();
+      let wait = FETCH_MS;
       try {
-        const fresh = await rawSamples(session.id, newest, newest + 60000, abort.signal);
-        if (merge(traces.current, fresh)) setKeys([...traces.current.keys()]);
-        for (const one of traces.current.values()) {
-          const last = one.t[one.t.length - 1] ?? 0;
-          newest = Math.max(newest, last);
-          const seen = Date.now() - last;
-          if (shift === null || Math.abs(seen - shift) > 3000) shift = seen;
-        }
+        const { fresh, next } = await newestSamples(path, abort.signal);
+        path = next;
+        tape.current.take(fresh, Date.now());
+        setVersion(tape.current.version);
         setError(null);
       } catch (cause) {
         if (abort.signal.aborted) return;
-        setError(asError(cause));
-        if (asError(cause).absent) return;
+        const fault = asError(cause);
+        if (fault.status) setError(fault); // else the frame of the page says so
+        if (fault.absent) return;
+        wait = AGAIN_MS;
       }
-      timer = window.setTimeout(fetchMore, document.hidden ? 5000 : 1000);
+      timer = window.setTimeout(plan, Math.max(20, wait - (Date.now() - began)));
     };
-    const draw = () => {
-      frame = requestAnimationFrame(draw);
-      const end = Date.now() - (shift ?? 0) - 1000;
-      for (const [key, canvas] of canvases.current) {
-        const trace = traces.current.get(key);
-        if (trace) drawTrace(canvas, trace, end - SHOWN_MS, end, color(inks[trace.name] || "accent"), 1000);
-      }
+    const plan = () => {
+      if (!document.hidden) fetchMore();
     };
-    fetchMore();
-    frame = requestAnimationFrame(draw);
+    const seen = () => {
+      clearTimeout(timer);
+      plan();
+    };
+    document.addEventListener("visibilitychange", seen);
+    plan();
     return () => {
       abort.abort();
       clearTimeout(timer);
-      cancelAnimationFrame(frame);
+      document.removeEventListener("visibilitychange", seen);
     };
   }, [session.id]);
 
+  useEffect(() => {
+    let frame = 0;
+    let said = 0;
+    const draw = () => {
+      frame = requestAnimationFrame(draw);
+      const now = Date.now();
+      let end = tape.current.at(now);
+      if (end === null) return;
+      if (still.matches) end = Math.floor(end / STEP_MS) * STEP_MS;
+      for (const [slot, traces] of bySlot(tape.current.traces.values())) {
+        const picture = pictures.current.get(slot);
+        if (picture)
+          drawTraces(picture.canvas, { traces, from: end - SHOWN_MS, to: end, colors: traces.map((one) => color(inkOf(one.name, one.channel))), frame: picture.frame, edge: true });
+      }
+      if (now - said < SAY_MS || !behind.current) return;
+      said = now;
+      const delay = tape.current.delay(now);
+      behind.current.textContent = delay === null ? "silent" : `${(delay / 1000).toFixed(1)} s behind`;
+    };
+    frame = requestAnimationFrame(draw);
+    return () => cancelAnimationFrame(frame);
+  }, [session.id]);
+
   if (error?.absent) return <Absent what="The raw waveform" />;
-  if (error && !keys.length) return <Fault error={error} />;
-  const name = (trace?: SlotTrace) => {
-    if (!trace) return "";
-    const channel = model.data?.modality_channels[trace.slot];
-    if (channel && !trace.name) trace.name = channel.modality;
-    return traceName(trace.name || `slot ${trace.slot}`, trace.channel);
+  if (error && !version) return <Fault error={error} />;
+  const slots = bySlot(tape.current.traces.values());
+  const rate = (slot: number) => {
+    const channel = model.data?.modality_channels[slot];
+    return channel && `${+channel.sample_rate_hz.toFixed(2)} Hz`;
   };
   return (
-    <div class="monitor">
-      {!keys.length && <p class="muted monitor-wait">Waiting for samples…</p>}
-      {keys.map((key) => (
-        <figure key={key}>
-          <figcaption>{name(traces.current.get(key))}</figcaption>
+    <div class="monitor" data-live={version > 0}>
+      {!slots.length && <p class="muted monitor-wait">Waiting for samples…</p>}
+      {slots.map(([slot, traces], i) => (
+        <figure key={slot}>
+          <WaveTitle modality={traces[0].name} traces={traces} more={rate(slot)} />
           <canvas
             class="wave"
             role="img"
-            aria-label={`Waveform of ${name(traces.current.get(key))}, moving`}
+            aria-label="Live waveform"
             ref={(canvas) => {
-              if (canvas) canvases.current.set(key, canvas);
-              else canvases.current.delete(key);
+              const old = pictures.current.get(slot);
+              if (!canvas) pictures.current.delete(slot);
+              else if (old?.canvas !== canvas) pictures.current.set(slot, { canvas, frame: { low: 0, high: 0, at: 0 } });
             }}
           />
+          {i === slots.length - 1 && (
+            <p class="wave-foot">
+              <span>{SHOWN_MS / 1000} s</span>
+              <span ref={behind} />
+            </p>
+          )}
         </figure>
       ))}
     </div>

@@ -56,6 +56,18 @@ def test_every_page_is_accessible_and_fits_both_widths_in_both_themes(scenarios)
     print(f"{notes['pictures']} pictures in {os.path.relpath(SCREENSHOTS)}")
 
 
+def test_keys_are_made_and_deleted_without_a_mouse(scenarios):
+    passed(scenarios, "keyboard")
+
+
+def test_a_server_that_is_away_is_named_and_what_was_there_stays(scenarios):
+    passed(scenarios, "serverAway")
+
+
+def test_the_audit_trail_hides_reads_until_they_are_asked_for(scenarios):
+    passed(scenarios, "auditWithoutReads")
+
+
 def test_a_pasted_key_is_found_by_its_hint_and_stays_in_the_browser(scenarios):
     passed(scenarios, "pastedKey")
 

@@ -58,7 +58,9 @@ async function lookAt(page, name, folder, found) {
     await page.screenshot({ path: join(folder, `${name}-${scheme}-${width}.png`) });
     const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     if (over > 0) found.push(`${name}, ${width} wide: ${over} pixels too wide`);
-    if (scheme === (width === 1280 ? "dark" : "light")) for (const fault of await faults(page)) found.push(`${name}, ${scheme}, ${width} wide: ${fault}`);
+    const tables = await page.evaluate(() => [...document.querySelectorAll(".table-scroll")].filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.getAttribute("aria-label")));
+    if (tables.length) found.push(`${name}, ${width} wide: must be scrolled sideways: ${tables}`);
+    for (const fault of await faults(page)) found.push(`${name}, ${scheme}, ${width} wide: ${fault}`);
   }
 }
 

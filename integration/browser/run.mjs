@@ -4,7 +4,7 @@ import { look } from "./look.mjs";
 import * as others from "./scenarios.mjs";
 
 const order = [
-  "newcomer", "keyShownOnce", "snippets", "live", "look", "pastedKey", "deleteCloses", "rotatedAndDisabled",
+  "newcomer", "keyShownOnce", "snippets", "live", "look", "keyboard", "serverAway", "auditWithoutReads", "pastedKey", "deleteCloses", "rotatedAndDisabled",
   "deviceDeleted", "foreignSite", "policyHolds", "otherAccount", "logsOutAndIn", "invitation",
   "passwordChanged", "accountDeleted", "manyTiles", "watchStops", "lightAndAlone", "noReplyHoldsTheKey", "nothingComplained",
 ];

@@ -96,11 +96,63 @@ export async function live(browser, world) {
   }
   await page.locator(".tile", { hasText: "watch-python" }).getByRole("button").click();
   const dialog = page.getByRole("dialog", { name: "watch-python" });
-  await dialog.locator("canvas, .absent").first().waitFor();
+  await dialog.locator('.monitor[data-live="true"] canvas').first().waitFor();
+  await dialog.getByText(/^\d+\.\d s behind$/).waitFor();
   await dialog.getByRole("link", { name: "Open the session" }).click();
   await page.getByRole("heading", { name: "watch-python" }).waitFor();
   await page.locator(".chart canvas").first().waitFor();
   world.session = page.url().split("/").pop();
+}
+
+// Keys are made and deleted without a mouse: the focus goes into a dialog, stays there, and comes back.
+export async function keyboard(browser, world) {
+  const { page } = world;
+  await page.goto("/keys");
+  for (const name of ["Create key", "Delete My watch"]) {
+    const opener = page.getByRole("button", { name, exact: true });
+    await opener.focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").waitFor();
+    for (let i = 0; i < 12; i++) {
+      await page.keyboard.press("Tab");
+      assert.ok(await page.evaluate(() => document.activeElement === document.body || document.querySelector("dialog[open]").contains(document.activeElement)), `${name}: the focus has left the dialog`);
+    }
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    assert.ok(await opener.evaluate((node) => node === document.activeElement), `${name}: the focus has not come back`);
+  }
+}
+
+// A server that does not answer is named on the page, which goes on by itself when it does.
+export async function serverAway(browser, world) {
+  const { page } = world;
+  const away = page.locator(".away");
+  const fails = (route) => route.abort();
+  await page.goto("/sessions");
+  await page.getByRole("link", { name: "watch-python" }).waitFor();
+  await page.route(/\/v1\/|\/healthz/, fails);
+  await away.waitFor();
+  assert.ok(await page.getByRole("link", { name: "watch-python" }).isVisible(), "what was there stays");
+  assert.equal(await page.getByRole("alert").count(), 0);
+  await page.unroute(/\/v1\/|\/healthz/, fails);
+  await away.waitFor({ state: "detached" });
+}
+
+// Reads of health data, which this page makes all the time, are hidden until they are asked for.
+export async function auditWithoutReads(browser, world) {
+  const { page } = world;
+  const asked = page.waitForRequest(/\/v1\/audit\?.*without=health_read/);
+  await page.goto("/audit");
+  await asked;
+  await page.getByRole("row", { name: /Key created/ }).first().waitFor();
+  assert.equal(await page.getByRole("row", { name: /Health data read/ }).count(), 0);
+  const all = page.waitForRequest((one) => /\/v1\/audit\?/.test(one.url()) && !one.url().includes("without"));
+  await page.getByLabel("Hide reads").uncheck();
+  await all;
+  const mine = page.waitForRequest((one) => /\/v1\/audit\?.*key_id=/.test(one.url()));
+  await page.getByLabel("Key or person").selectOption({ label: "My watch" });
+  await mine;
+  await page.getByRole("row", { name: /Key created/ }).first().waitFor();
 }
 
 // A key that is pasted into the search is known by its hint; the key itself goes nowhere.

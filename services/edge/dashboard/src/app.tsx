@@ -20,6 +20,8 @@ import { UsagePage } from "./pages/usage";
 import { Fault, NotFound, Toasts } from "./ui/basic";
 import { Shell } from "./ui/shell";
 
+const AGAIN_MS = 3000; // while the server does not answer at all
+
 type Page = ComponentType<any>; // each takes the parameters of its address
 
 const open: [string, Page][] = [
@@ -86,6 +88,11 @@ export function App() {
       (cause) => setError(asError(cause)),
     );
   }, [tries]);
+  useEffect(() => {
+    if (!error || error.status) return;
+    const timer = setTimeout(() => setTries(tries + 1), AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [error]);
   const at = path.value;
   const known = me.value;
   const outside = find(open, at);

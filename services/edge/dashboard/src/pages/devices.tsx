@@ -45,7 +45,7 @@ function Types({ onRegister }: { onRegister: () => void }) {
   return (
     <Card flush>
       <div class="table-scroll" role="region" aria-label="Device types" tabIndex={0}>
-        <table class="table">
+        <table class="table cards">
           <thead>
             <tr>
               <th>Name</th>
@@ -63,11 +63,11 @@ function Types({ onRegister }: { onRegister: () => void }) {
                     {model.name}
                   </Link>
                 </td>
-                <td class="small-text">
+                <td class="small-text" data-label="Sensors">
                   {model.modality_channels.length ? [...new Set(model.modality_channels.map((one) => modalityName(one.modality)))].join(", ") : <span class="muted">none yet</span>}
                 </td>
                 <td class="wide-only">{model.firmware_version || <span class="muted">–</span>}</td>
-                <td>
+                <td data-label="Device Model ID">
                   <Id value={model.id} label="Device Model ID" short />
                 </td>
                 <td class="wide-only">
@@ -103,7 +103,7 @@ function Units() {
   return (
     <Card flush>
       <div class="table-scroll" role="region" aria-label="Physical devices" tabIndex={0}>
-        <table class="table">
+        <table class="table cards">
           <thead>
             <tr>
               <th>Device</th>
@@ -122,9 +122,9 @@ function Units() {
                     {unit.device_id}
                   </Link>
                 </td>
-                <td>{unit.device_model_id ? <Link href={`/devices/types/${unit.device_model_id}`}>{typeOf(unit.device_model_id)}</Link> : "–"}</td>
-                <td>{isOnline(unit) ? <Badge tone="good">online</Badge> : <Time at={unit.last_seen_at} />}</td>
-                <td class="clock">
+                <td data-label="Type">{unit.device_model_id ? <Link href={`/devices/types/${unit.device_model_id}`}>{typeOf(unit.device_model_id)}</Link> : "–"}</td>
+                <td data-label="Last seen">{isOnline(unit) ? <Badge tone="good">online</Badge> : <Time at={unit.last_seen_at} />}</td>
+                <td class="clock" data-label="Clock">
                   <ClockHealth of={unit} />
                 </td>
                 <td class="wide-only">{unit.last_session_id ? <Link href={`/sessions/${unit.last_session_id}`}>Open</Link> : <span class="muted">none</span>}</td>

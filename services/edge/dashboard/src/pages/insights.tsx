@@ -40,7 +40,7 @@ export function InsightsPage() {
         )}
         {insights.data && insights.data.length > 0 && (
           <div class="table-scroll" role="region" aria-label="Insights" tabIndex={0}>
-            <table class="table">
+            <table class="table cards">
               <thead>
                 <tr>
                   <th>Kind</th>
@@ -57,19 +57,19 @@ export function InsightsPage() {
                     <td class="whole">
                       <span class={`swatch ${row.type}`} /> {kindOf(row.type).short}
                     </td>
-                    <td class="num">
+                    <td class="num" data-label="Value">
                       <strong>{reading(row.type, row.value)}</strong> <span class="muted">{row.unit}</span>
                     </td>
-                    <td>
+                    <td data-label="Quality">
                       <Quality of={row.sqi_class} />
                     </td>
                     <td class="num wide-only">{row.confidence.toFixed(2)}</td>
-                    <td>
+                    <td data-label="Device">
                       <Link href={`/sessions/${row.session_id}`} class="row-link">
                         {row.device_id}
                       </Link>
                     </td>
-                    <td>
+                    <td data-label="When">
                       <Time at={row.ts} />
                     </td>
                   </tr>

@@ -78,7 +78,7 @@ function Sensors({ of, onEdit, onRemove }: { of: DeviceModel; onEdit: (channel: 
   if (!of.modality_channels.length) return <p class="no-rows muted">No sensor yet. A device of this type cannot connect before it has one.</p>;
   return (
     <div class="table-scroll" role="region" aria-label="Sensors" tabIndex={0}>
-      <table class="table">
+      <table class="table cards">
         <thead>
           <tr>
             <th>Sensor</th>
@@ -97,9 +97,9 @@ function Sensors({ of, onEdit, onRemove }: { of: DeviceModel; onEdit: (channel: 
               <td>
                 {modalityName(channel.modality)} <code class="muted">{channel.modality}</code>
               </td>
-              <td class="num">{Number(channel.sample_rate_hz.toFixed(3))} Hz</td>
-              <td class="num">{channel.bit_depth}</td>
-              <td class="num">{channel.num_channels}</td>
+              <td class="num" data-label="Rate">{Number(channel.sample_rate_hz.toFixed(3))} Hz</td>
+              <td class="num" data-label="Bits">{channel.bit_depth}</td>
+              <td class="num" data-label="Channels">{channel.num_channels}</td>
               <td class="wide-only">
                 <Id value={channel.id} label="modality channel id" short />
               </td>

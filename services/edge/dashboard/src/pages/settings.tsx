@@ -92,7 +92,7 @@ function Users({ owner }: { owner: boolean }) {
         <Rows n={2} />
       ) : (
         <div class="table-scroll" role="region" aria-label="People" tabIndex={0}>
-          <table class="table">
+          <table class="table cards">
             <thead>
               <tr>
                 <th>E-mail</th>
@@ -109,8 +109,8 @@ function Users({ owner }: { owner: boolean }) {
                   <td>
                     {user.email} {user.id === me.value?.user.id && <Badge tone="info">you</Badge>}
                   </td>
-                  <td>{user.role}</td>
-                  <td>
+                  <td data-label="Role">{user.role}</td>
+                  <td data-label="Since">
                     <Time at={user.created_at} />
                   </td>
                   <td class="row-actions">{owner && user.id !== me.value?.user.id && <IconButton icon="trash" label={`Remove ${user.email}`} onClick={() => setRemoving(user)} />}</td>

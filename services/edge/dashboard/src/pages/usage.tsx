@@ -137,7 +137,7 @@ export function UsagePage() {
               </Empty>
             ) : (
               <div class="table-scroll" role="region" aria-label="Usage by key" tabIndex={0}>
-                <table class="table">
+                <table class="table cards">
                   <thead>
                     <tr>
                       <th>Key</th>
@@ -160,8 +160,8 @@ export function UsagePage() {
                             <span class="muted">Dashboard, and deleted keys</span>
                           )}
                         </td>
-                        {measures.map(([name]) => (
-                          <td key={name} class="num">
+                        {measures.map(([name, title]) => (
+                          <td key={name} class="num" data-label={title}>
                             {name === "bytes" ? bytes(row.bytes) : exact(row[name])}
                           </td>
                         ))}

@@ -51,9 +51,16 @@ export function toast(text: string, bad = false) {
   setTimeout(() => (toasts.value = toasts.value.filter((one) => one.id !== id)), bad ? 8000 : 4000);
 }
 
+// Above everything, open dialogs too.
 export function Toasts() {
+  const box = useRef<HTMLDivElement>(null);
+  const n = toasts.value.length;
+  useEffect(() => {
+    box.current?.hidePopover?.();
+    box.current?.showPopover?.();
+  }, [n]);
   return (
-    <div class="toasts" role="status" aria-live="polite">
+    <div ref={box} class="toasts" role="status" aria-live="polite" popover="manual">
       {toasts.value.map((one) => (
         <div key={one.id} class={`toast${one.bad ? " bad" : ""}`}>
           <Icon name={one.bad ? "alert" : "check"} size={16} />
@@ -74,13 +81,20 @@ export function Copy({ text, label = "Copy", wide }: { text: string; label?: str
       setTimeout(() => setDone(false), 1800);
     } else toast("The browser did not allow copying. Select the text and copy it by hand.", true);
   };
-  if (wide)
-    return (
-      <Button icon={done ? "check" : "copy"} onClick={copy}>
-        {done ? "Copied" : label}
-      </Button>
-    );
-  return <IconButton icon={done ? "check" : "copy"} label={done ? "Copied" : label} onClick={copy} />;
+  return (
+    <>
+      {wide ? (
+        <Button icon={done ? "check" : "copy"} onClick={copy}>
+          {done ? "Copied" : label}
+        </Button>
+      ) : (
+        <IconButton icon={done ? "check" : "copy"} label={label} onClick={copy} />
+      )}
+      <span class="offscreen" role="status">
+        {done && "Copied"}
+      </span>
+    </>
+  );
 }
 
 // Where the page is not a secure context there is no clipboard object: the old way does.
@@ -369,7 +383,8 @@ export function Dialog({ title, onClose, wide, children, class: extra }: DialogP
     dialog.querySelector<HTMLElement>("[data-first]")?.focus();
     return () => {
       dialog.close();
-      before?.focus?.();
+      // What had opened it may be gone with what was deleted.
+      (before?.isConnected ? before : document.querySelector<HTMLElement>("main h1"))?.focus();
     };
   }, []);
   return (

@@ -1,7 +1,7 @@
 // The frame around every page of somebody who is logged in.
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { api, me } from "../lib/api";
+import { api, away, knock, me } from "../lib/api";
 import { Link, go, path } from "../lib/router";
 import { setTheme, theme, type Theme } from "../lib/theme";
 import { stopWatch, watchSession, watchState } from "../lib/watch";
@@ -115,6 +115,26 @@ function Nav({ onPick }: { onPick?: () => void }) {
   );
 }
 
+const KNOCK_MS = 2000;
+
+// What is shown stays; every page asks again by itself.
+function Away() {
+  useEffect(() => {
+    if (!away.value) return;
+    const timer = setInterval(knock, KNOCK_MS);
+    return () => clearInterval(timer);
+  }, [away.value]);
+  return (
+    <div role="status" class="away-place">
+      {away.value && (
+        <p class="away">
+          <span class="dot" /> The server does not answer. What you see may be old; trying again…
+        </p>
+      )}
+    </div>
+  );
+}
+
 export function Shell({ children }: { children: ComponentChildren }) {
   const [open, setOpen] = useState(false);
   const drawer = useRef<HTMLDialogElement>(null);
@@ -142,6 +162,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         <div class="drawer-body">{open && <Nav onPick={() => setOpen(false)} />}</div>
       </dialog>
       <main id="main" tabIndex={-1}>
+        <Away />
         {children}
       </main>
     </div>

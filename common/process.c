@@ -171,12 +171,12 @@ char *process_path(const struct process *process, const char *name)
 	return xasprintf("%s/%s", process->data, name);
 }
 
-struct store *process_store(const struct process *process, const char *name)
+struct store *process_store(const struct process *process, const char *name, size_t run_bytes)
 {
 	char *path = process_path(process, name);
 	struct store *store = NULL;
 	char why[256];
-	enum err err = store_open(path, process->loop, why, &store);
+	enum err err = store_open(path, run_bytes, process->loop, why, &store);
 
 	if (err != OK)
 		log_error("store", "path=%s err=%s why=\"%s\"", path, err_name(err), why);

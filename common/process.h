@@ -38,8 +38,8 @@ void process_done(struct process *process);
 /* DATA/name as a new string. */
 char *process_path(const struct process *process, const char *name);
 
-/* DATA/name opened as a store, or one log line and NULL. */
-struct store *process_store(const struct process *process, const char *name);
+/* DATA/name opened as a store (run_bytes: store_open()), or one log line and NULL. */
+struct store *process_store(const struct process *process, const char *name, size_t run_bytes);
 /* DATA/secret/name, made on first use. False: logged. */
 bool process_secret(const struct process *process, const char *name, uint8_t ret[32]);
 

@@ -28,10 +28,11 @@ struct store_scan;
 
 typedef void store_synced_fn(void *ctx);
 
-/* Makes the directory. ERR_IO: see why (a line in words, 256 bytes). ERR_CONFLICT: another
- * process has it open. */
-CHECKED enum err store_open(const char *directory, struct loop *loop, char why[256],
-                            struct store **ret);
+/* Makes the directory. run_bytes: rows whose keys begin with the same so many bytes are written
+ * mostly in the order of their keys; this costs less then. ERR_IO: see why (a line in words, 256
+ * bytes). ERR_CONFLICT: another process has it open. */
+CHECKED enum err store_open(const char *directory, size_t run_bytes, struct loop *loop,
+                            char why[256], struct store **ret);
 /* As it stands now, also while another process has it open; what that writes later is not seen.
  * It can be read and scanned, nothing else. ERR_NOT_FOUND: there is no store. */
 CHECKED enum err store_open_to_read(const char *directory, char why[256], struct store **ret);

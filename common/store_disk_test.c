@@ -1,4 +1,5 @@
 /* What only the engine on disk promises; store_test.c holds what both do. */
+#include "common/keys.h"
 #include "common/store.h"
 
 #include "common/clock.h"
@@ -23,7 +24,7 @@ static void open_disk(const char *path)
 {
 	char why[256] = "";
 
-	cr_assert_eq(store_open(path, loop, why, &store), OK, "%s", why);
+	cr_assert_eq(store_open(path, KEY_RUN_TABLE, loop, why, &store), OK, "%s", why);
 }
 
 static void given_a_store(void)
@@ -128,11 +129,13 @@ Test(store_disk, is_in_conflict_while_another_has_it_open)
 	pid_t child;
 	int status;
 
-	cr_assert_eq(store_open(directory, loop, why, &second), ERR_CONFLICT, "%s", why);
+	cr_assert_eq(store_open(directory, KEY_RUN_TABLE, loop, why, &second), ERR_CONFLICT, "%s",
+	             why);
 	cr_assert_null(second);
 	child = fork();
 	if (child == 0)
-		_exit(store_open(directory, loop, why, &second) == ERR_CONFLICT ? 0 : 1);
+		_exit(store_open(directory, KEY_RUN_TABLE, loop, why, &second) == ERR_CONFLICT ? 0
+		                                                                               : 1);
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_assert_eq(status, 0, "another process is refused too");
 }
@@ -143,7 +146,7 @@ Test(store_disk, makes_the_directories_above_it)
 	struct store *second = NULL;
 	char why[256] = "";
 
-	cr_assert_eq(store_open(deep, loop, why, &second), OK, "%s", why);
+	cr_assert_eq(store_open(deep, KEY_RUN_TABLE, loop, why, &second), OK, "%s", why);
 	store_close(second);
 }
 
@@ -152,7 +155,7 @@ Test(store_disk, says_why_it_cannot_be_opened)
 	struct store *second = NULL;
 	char why[256] = "";
 
-	cr_assert_eq(store_open("/proc/nowhere/store", loop, why, &second), ERR_IO);
+	cr_assert_eq(store_open("/proc/nowhere/store", KEY_RUN_TABLE, loop, why, &second), ERR_IO);
 	cr_assert(strstr(why, "/proc/nowhere"), "%s", why);
 }
 

@@ -35,7 +35,7 @@ static void open_store(void)
 {
 	char why[256] = "";
 
-	cr_assert_eq(store_open(store_directory, loop, why, &store), OK, "%s", why);
+	cr_assert_eq(store_open(store_directory, KEY_RUN_TABLE, loop, why, &store), OK, "%s", why);
 }
 
 static void given_a_small_disk(void)

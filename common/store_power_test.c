@@ -3,6 +3,7 @@
  * been synced; the parent stops it at any moment (every thread at once), copies the
  * directory, takes from each log some or all of what was not synced, and opens the copy.
  */
+#include "common/keys.h"
 #include "common/store.h"
 
 #include "common/clock.h"
@@ -157,7 +158,7 @@ static void write_for_ever(size_t value_most)
 	struct store *store;
 	char why[256];
 
-	MUST(store_open(directory, loop, why, &store) == OK);
+	MUST(store_open(directory, KEY_RUN_TABLE, loop, why, &store) == OK);
 	for (uint64_t number = 1;; number++) {
 		write_one(store, number, value_most);
 		if (rand_r(&seed) % 8 == 0)
@@ -243,7 +244,8 @@ static uint64_t check_copy(const struct synced *synced, size_t value_most, enum 
 	uint64_t end = 1;
 	char why[256] = "";
 
-	cr_assert_eq(store_open(copy, loop, why, &store), OK, "tear %d: %s", (int)tear, why);
+	cr_assert_eq(store_open(copy, KEY_RUN_TABLE, loop, why, &store), OK, "tear %d: %s",
+	             (int)tear, why);
 	while (is_there(store, end, value_most))
 		end++;
 	cr_assert_gt(end, synced->batches, "tear %d: batch %d of %d synced is gone", (int)tear,

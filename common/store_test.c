@@ -1,3 +1,4 @@
+#include "common/keys.h"
 #include "common/store.h"
 
 #include "common/clock.h"
@@ -29,7 +30,7 @@ static void open_disk(const char *path)
 {
 	char why[256] = "";
 
-	cr_assert_eq(store_open(path, loop, why, &store), OK, "%s", why);
+	cr_assert_eq(store_open(path, KEY_RUN_TABLE, loop, why, &store), OK, "%s", why);
 }
 
 static void given_a_disk_store(void)

@@ -1,4 +1,5 @@
 /* The actor over the real bus, store and loop: what the process is made of. */
+#include "common/keys.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/wire.h"
@@ -35,7 +36,7 @@ static void start(void)
 
 	(void)snprintf(path, sizeof path, "%s/store", directory);
 	cr_assert_eq(bus_open(loop, &config, &bus), OK);
-	cr_assert_eq(store_open(path, loop, why, &store), OK, "%s", why);
+	cr_assert_eq(store_open(path, KEY_RUN_TABLE, loop, why, &store), OK, "%s", why);
 	hasher = hasher_new(loop, HASHER_THREADS);
 	deps.bus = bus;
 	deps.store = store;

@@ -3,6 +3,7 @@
  * auth.c and the files beside it.
  */
 #include "common/log.h"
+#include "common/keys.h"
 #include "common/process.h"
 #include "services/auth/auth.h"
 
@@ -29,7 +30,7 @@ static bool sign_up_of(const char *text, enum sign_up *ret)
 
 static int run(struct process *process, int64_t lease_ms, enum sign_up sign_up)
 {
-	AUTO(store_close) struct store *store = process_store(process, "auth");
+	AUTO(store_close) struct store *store = process_store(process, "auth", KEY_RUN_TABLE);
 	AUTO(hasher_free) struct hasher *hasher = hasher_new(process->loop, HASHER_THREADS);
 	AUTO(auth_free) struct auth *auth = NULL;
 	struct auth_deps deps = { .loop = process->loop,

@@ -8,6 +8,7 @@
  */
 #include "common/log.h"
 #include "common/principal.h"
+#include "common/keys.h"
 #include "common/process.h"
 #include "common/store.h"
 #include "services/publisher/analyze.h"
@@ -32,7 +33,7 @@ static int serve(struct process *process, struct publisher_deps deps)
 		return STATUS_SETTINGS;
 	if (!process_enter(process, name) || !process_secret(process, "bus.key", secret))
 		return EXIT_FAILURE;
-	store = process_store(process, name);
+	store = process_store(process, name, KEY_RUN_SESSION);
 	if (!store)
 		return EXIT_FAILURE;
 	deps.loop = process->loop;

@@ -1,4 +1,5 @@
 /* The whole publisher over the real bus and the real store, in a process that is killed. */
+#include "common/keys.h"
 #include "common/clock.h"
 #include "common/wire.h"
 #include "services/publisher/publisher_rig.h"
@@ -29,7 +30,8 @@ static _Noreturn void serve(void)
 	struct bus *bus = NULL;
 	char why[256];
 
-	if (bus_open(loop, &config, &bus) != OK || store_open(path, loop, why, &store) != OK ||
+	if (bus_open(loop, &config, &bus) != OK ||
+	    store_open(path, KEY_RUN_SESSION, loop, why, &store) != OK ||
 	    !publisher_new(&(struct publisher_deps){
 	            .loop = loop, .bus = bus, .store = store, .secret = secret, .publishers = 1 }))
 		_exit(EXIT_FAILURE);

@@ -7,6 +7,7 @@
  */
 #include "common/log.h"
 #include "common/principal.h"
+#include "common/keys.h"
 #include "common/process.h"
 #include "common/store.h"
 #include "services/router/router.h"
@@ -51,7 +52,8 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	store = process_enter(&process, "router") ? process_store(&process, "router") : NULL;
+	store = process_enter(&process, "router") ? process_store(&process, "router", KEY_RUN_TABLE)
+	                                          : NULL;
 	status = store ? serve(&process, store, publishers) : EXIT_FAILURE;
 	store_close(store);
 	process_done(&process);

@@ -205,6 +205,51 @@ Test(changes, a_removed_channels_slot_is_never_used_again)
 	assert_error(delete_channel(&alice, id, first), 404, 0, "no such modality channel");
 }
 
+static Router__RouterReply *open_next(const struct device *device, uint32_t n)
+{
+	struct uuid session = session_id(&alice, device, n);
+	Router__RouterReply *reply = open_session(&alice, device, &session);
+
+	cr_assert_null(reply->error);
+	return reply;
+}
+
+Test(changes, each_opening_has_the_model_as_it_is_by_then)
+{
+	char id[UUID_TEXT], first[UUID_TEXT];
+	struct device device = { id, "d", 0, 1 };
+	Router__UpdateChannel update = ROUTER__UPDATE_CHANNEL__INIT;
+	Router__RouterReply *reply;
+
+	given_model(&alice, "Watch", 1, id);
+	channel_id(id, 0, first);
+	reply = open_next(&device, 1);
+	cr_assert_eq(reply->session_opened->n_slots, 1);
+	DONE_WITH(reply);
+
+	reply = add_channel(&alice, id, "ppg_red", 50, 0);
+	DONE_WITH(reply);
+	reply = open_next(&device, 2);
+	cr_assert_eq(reply->session_opened->n_slots, 2);
+	DONE_WITH(reply);
+
+	update.id = id;
+	update.ch_id = first;
+	update.has_sample_rate_hz = 1;
+	update.sample_rate_hz = 200;
+	reply = update_channel(&alice, &update);
+	DONE_WITH(reply);
+	reply = open_next(&device, 3);
+	cr_assert_eq(reply->session_opened->slots[0]->sample_rate_hz, 200);
+	DONE_WITH(reply);
+
+	assert_done(delete_channel(&alice, id, first));
+	reply = open_next(&device, 4);
+	cr_assert_eq(reply->session_opened->n_slots, 1);
+	cr_assert_eq(reply->session_opened->slots[0]->slot_id, 1);
+	DONE_WITH(reply);
+}
+
 Test(changes, every_edge_is_told_which_slot_has_ended)
 {
 	char id[UUID_TEXT], last[UUID_TEXT];

@@ -34,6 +34,7 @@ METRICS_DECLARE(router, ROUTER_METRICS);
 struct reconcile;
 struct answers;
 struct erasings;
+struct model_cache;
 
 /* Who asks, as the principal proves it. */
 struct asker {
@@ -50,6 +51,7 @@ struct router {
 	struct answers *answers;
 	struct reconcile *reconcile;
 	struct erasings *erasings;
+	struct model_cache *models; /* for opening sessions */
 	struct once *once;
 	struct router_metrics metrics;
 };

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/keys.h"
 #include "common/log.h"
+#include "services/router/model_cache.h"
 #include "services/router/models.h"
 #include "services/router/reconcile.h"
 #include "services/router/view.h"
@@ -81,15 +82,13 @@ static void answer_opened(struct bus_call *call, const Events__SessionRow *sessi
 void sessions_answer_opened(struct router *router, struct command *command,
                             const Events__SessionRow *session)
 {
-	Events__ModelRow *row;
-	enum err err = view_model(router->deps.store, &command->account, &command->model, &row);
+	const Events__ModelRow *row;
+	enum err err = model_cache_get(router->models, &command->account, &command->model, &row);
 
-	if (err != OK) {
+	if (err == OK)
+		answer_opened(command->call, session, row);
+	else
 		answer_failure(router, command->call, err);
-		return;
-	}
-	answer_opened(command->call, session, row);
-	wire_free(&row->base);
 }
 
 static void answer_repeat(struct router *router, struct command *command,
@@ -154,10 +153,9 @@ static void append_session(struct command *command, struct unsettled *superseded
 static bool check_model(struct router *router, struct command *command)
 {
 	const Router__OpenSession *open = command->request->open_session;
-	Events__ModelRow *row;
-	enum err err = view_model(router->deps.store, &command->account, &command->model, &row);
+	const Events__ModelRow *row;
+	enum err err = model_cache_get(router->models, &command->account, &command->model, &row);
 	unsigned partition = partition_of(&command->account, &command->model, open->device_id);
-	size_t channels;
 
 	if (err != OK) {
 		if (err == ERR_NOT_FOUND)
@@ -166,9 +164,7 @@ static bool check_model(struct router *router, struct command *command)
 			answer_failure(router, command->call, err);
 		return false;
 	}
-	channels = row->model->n_modality_channels;
-	wire_free(&row->base);
-	if (channels == 0) {
+	if (row->model->n_modality_channels == 0) {
 		refuse_query(router, command->call,
 		             "device_model_id: this device model has no modality channels");
 	} else if (uuid_number(&command->id) % PARTITIONS != partition) {

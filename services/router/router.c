@@ -5,6 +5,7 @@
 #include "services/router/audit.h"
 #include "services/router/core.h"
 #include "services/router/devices.h"
+#include "services/router/model_cache.h"
 #include "services/router/models.h"
 #include "services/router/reconcile.h"
 #include "services/router/sessions.h"
@@ -24,6 +25,7 @@ static void on_event(void *ctx, uint64_t seq, struct bytes event, struct store_b
 	ProtobufCMessage *message = wire_unpack(&events__router_event__descriptor, event);
 
 	MUST(message != NULL); /* we wrote it; the disk has checksums of its own */
+	model_cache_note(router->models, (Events__RouterEvent *)message);
 	view_apply(router->deps.store, (Events__RouterEvent *)message, batch);
 	audit_apply(&audit_of_router, message, seq, batch);
 }
@@ -222,6 +224,7 @@ enum err router_new(const struct router_deps *deps, struct router **ret)
 	router->deps.secret = router->secret;
 	router->commands = commands_new();
 	router->answers = answers_new();
+	router->models = model_cache_new(deps->store);
 	router->journal = journal_open(deps->store, deps->loop, on_event, router);
 	router->once = once_new(&(struct once_deps){
 	        .loop = deps->loop,
@@ -255,6 +258,7 @@ void router_free(struct router *router)
 	store_forget(router->deps.store, router);
 	once_stop(router->once);
 	journal_close(router->journal);
+	model_cache_free(router->models);
 	erasings_free(router->erasings);
 	commands_free(router->commands);
 	reconcile_free(router->reconcile);

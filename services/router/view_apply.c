@@ -200,7 +200,6 @@ static void on_session_opened(const struct change *change, const Events__Session
 	put(change, row_device_key(&change->account, 'o', &model, row->session->device_id),
 	    BYTES(id.byte, sizeof id));
 	put(change, row_key(&change->account, 'w', &id), nothing);
-	drop(change, row_key(&change->account, 'c', &id)); /* a replay */
 	key_add_uuid(&by_device, &id);
 	put(change, by_device, nothing);
 	put(change, held_key(row, &id), BYTES(change->account.byte, sizeof change->account));

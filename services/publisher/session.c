@@ -145,8 +145,6 @@ void session_open(struct session *session, struct store_batch *batch,
 	buf_free(&row);
 	session_set_opening(session, (Events__StoredOpening *)wire_copy(&stored.base));
 	session->next = 1;
-	if (!session->closed)
-		session_start_analysis(session);
 	session_save(session, batch);
 }
 
@@ -158,6 +156,8 @@ bool session_analyse(struct session *session, struct bytes message)
 	struct frame frame;
 	char why[124];
 
+	if (!session->analysis && session->opening && !session->closed)
+		session_start_analysis(session);
 	if (!session->analysis || !frame_parse(message, &frame) ||
 	    frame_refusal(message, session->opening->slots, session->opening->n_slots, why) != 0)
 		return session->closed;

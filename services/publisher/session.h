@@ -71,7 +71,7 @@ struct session {
 	int64_t ended_at;
 	char close_reason[SESSION_REASON_BYTES + 1];
 
-	struct analysis *analysis; /* of an open session; NULL once it is closed */
+	struct analysis *analysis; /* of an open session, from its first frame on */
 	struct recent *recent;     /* NULL until a frame comes late */
 	uint64_t checkpoint_next;
 	int64_t checkpoint_ms; /* on the boot clock: written, or begun */

@@ -144,16 +144,26 @@ void socket_context_free(struct net *net)
 
 /* ---- waiting ---- */
 
-/* Tells epoll what is waited for, if that has changed. */
-static void update_interest(struct conn *conn)
+static uint32_t interest_of(const struct conn *conn)
 {
-	struct epoll_event event = { .data.ptr = conn };
+	return (conn->reading ? EPOLLIN : 0) | (conn->wants_writing ? EPOLLOUT : 0);
+}
 
-	event.events = (conn->reading ? EPOLLIN : 0) | (conn->wants_writing ? EPOLLOUT : 0);
-	if (event.events == conn->interest)
-		return;
+static void tell_interest(struct conn *conn)
+{
+	struct epoll_event event = { .events = interest_of(conn), .data.ptr = conn };
+
 	conn->interest = event.events;
 	MUST(epoll_ctl(conn->net->epoll_fd, EPOLL_CTL_MOD, socket_fd(conn), &event) == 0);
+}
+
+/* Tells epoll what is waited for, if that has changed. That nothing is to be read is told when
+ * something has come: most sockets are read again before. */
+static void update_interest(struct conn *conn)
+{
+	if ((interest_of(conn) | EPOLLIN) != (conn->interest | EPOLLIN) ||
+	    (conn->reading && !(conn->interest & EPOLLIN)))
+		tell_interest(conn);
 }
 
 static bool is_shaking_hands(const struct conn *conn)
@@ -166,6 +176,10 @@ static void serve_socket(struct conn *conn, uint32_t events)
 	struct lws_pollfd ready = { .fd = socket_fd(conn), .events = LWS_POLLIN };
 	bool shaking = is_shaking_hands(conn);
 
+	if ((events & EPOLLIN) && !conn->reading) {
+		tell_interest(conn);
+		events &= ~(uint32_t)EPOLLIN;
+	}
 	if (events & EPOLLIN)
 		ready.revents = LWS_POLLIN;
 	else if (events & (EPOLLERR | EPOLLHUP))

@@ -133,6 +133,26 @@ def content_of(operation):
     return operation["responses"][min(operation["responses"])].get("content", {})
 
 
+def test_every_path_names_its_methods_and_may_be_asked_from_any_page(document, http):
+    for path, item in document["paths"].items():
+        has = {method.upper() for method in item} | {"OPTIONS"}
+        if "get" in item and path != "/stream/subscribe":
+            has.add("HEAD")
+        if path == "/v1/invites/accept":
+            has.add("DELETE")  # of an invitation of that name
+        place = path.replace("{id}", NOBODY).replace("{ch_id}", NOBODY)
+        preflight = http.options(place, headers={"Origin": "https://app.example",
+                                                 "Access-Control-Request-Method": "GET"})
+        assert (preflight.status_code, preflight.content) == (204, b""), path
+        assert preflight.headers["access-control-allow-origin"] == "*", path
+        for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} - has:
+            answer = http.request(method, place)
+            assert answer.status_code == 405, (method, path)
+            assert set(answer.headers["allow"].split(", ")) == has, (method, path)
+            assert answer.headers["access-control-allow-origin"] == "*", (method, path)
+            assert method == "HEAD" or answer.json()["status"] == 405
+
+
 WRONG = {"string": (7, []), "integer": ("x", 1.5), "number": ("x", True), "boolean": ("x", 0),
          "array": ("x", {}), "object": ("x", [])}
 

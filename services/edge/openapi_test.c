@@ -125,6 +125,22 @@ Test(openapi, has_words_for_every_parameter)
 	json_decref(whole);
 }
 
+Test(asyncapi, has_words_for_every_parameter_of_both_sockets)
+{
+	static const char *const sockets[] = { "ingest", "subscribe" };
+	json_t *whole = document(asyncapi_document), *query, *parameter;
+	const char *name;
+
+	for (size_t i = 0; i < ARRAY_LEN(sockets); i++) {
+		query = at(at(whole, "channels", sockets[i], "bindings"), "ws", "query",
+		           "properties");
+		cr_assert(json_object_get(query, "api_key") && json_object_get(query, "reject"));
+		json_object_foreach(query, name, parameter) cr_assert(
+		        json_is_string(json_object_get(parameter, "description")), "%s", name);
+	}
+	json_decref(whole);
+}
+
 Test(openapi, names_the_types_of_what_is_no_json)
 {
 	json_t *whole = document(openapi_document);

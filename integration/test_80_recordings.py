@@ -276,10 +276,13 @@ def test_doctor_finds_nothing_wrong_with_a_stack_that_runs(stack):
 
 
 def test_every_subcommand_has_its_help(stack):
-    for command in ("up", "account create", "key create", "key list", "key revoke", "key lint",
-                    "replay", "watch", "analyze", "doctor"):
+    for command in ("up", "edge", "account create", "account reset-password", "account delete",
+                    "key create", "key list", "key revoke", "key rotate", "key impact",
+                    "key disable", "key enable", "key lint", "audit verify", "replay", "watch",
+                    "load", "analyze", "doctor", "health"):
         done = stack.raeh(*command.split(), "--help")
-        assert "--help" in done.stdout or "usage" in done.stdout.lower(), command
+        assert done.stdout.startswith(f"usage: raeh {command}") and not done.stderr, command
+    assert re.fullmatch(r"raeh \d+\.\d+\.\d+\n", stack.raeh("--version").stdout)
     for wrong in (["fly"], ["key", "fly"], ["up", "--fly"], []):
         done = stack.raeh(*wrong, status=2)
         assert done.stderr

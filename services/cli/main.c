@@ -2,7 +2,11 @@
  * raeh - the operator's command line. This file is only its table of contents.
  */
 #include "common/log.h"
+#include "common/version.h"
 #include "services/cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
 
 /* clang-format off */
 static const struct command account_commands[] = {
@@ -95,5 +99,9 @@ static const struct command commands[] = {
 int main(int argc, char **argv)
 {
 	log_init("raeh", LOG_WARN);
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		(void)printf("raeh %s\n", RAEH_VERSION);
+		return CLI_DONE;
+	}
 	return cli_dispatch(commands, "raeh", argc, argv);
 }

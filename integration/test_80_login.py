@@ -8,7 +8,7 @@ import pytest
 import websockets
 
 from client import frames, ingest, receive
-from stack import Key, Stack
+from stack import Key, Stack, until
 
 # The proxy in front says who asks: so each test has addresses of its own.
 STACK = dict(args=["--behind-proxy", "--sign-up", "open"])
@@ -211,6 +211,22 @@ async def test_logging_out_closes_the_sockets_of_that_login_alone(stack, anna):
         assert stays.open if hasattr(stays, "open") else stays.state.name == "OPEN"
     assert other.send("GET", "/v1/me").status_code == 401
     assert anna.send("GET", "/v1/me").status_code == 200
+
+
+def test_what_a_user_does_is_counted_as_the_users_with_whichever_login(stack):
+    first = Browser(stack).sign_up()
+    second = Browser(stack)
+    second.log_in(first.email)
+    for browser in (first, second):
+        for _ in range(5):
+            assert browser.send("GET", "/v1/sessions").status_code == 200
+    user = first.me["user"]["id"]
+
+    def counted():
+        rows = first.send("GET", f"/v1/usage?key_id={user}").json()
+        return sum(row["requests"] for row in rows) >= 10
+    until("both logins are counted", counted, 60, 0.3)
+    assert {row["key_id"] for row in first.send("GET", "/v1/usage").json()} == {user}
 
 
 def test_a_login_is_no_key_of_the_account(stack):

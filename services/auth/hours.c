@@ -78,16 +78,18 @@ static enum err add_use(struct store *store, const Auth__KeyUse *use, struct sto
 	Events__UsageRow row = EVENTS__USAGE_ROW__INIT;
 	AUTO(wire_free) ProtobufCMessage *message = NULL;
 	int64_t now_ms = clock_wall_ms(), at_ms = use->at_ms < now_ms ? use->at_ms : now_ms;
-	struct uuid key, account;
+	struct uuid key, whose, account;
 	struct buf buf = { 0 };
 	struct key place;
 	uint64_t hour;
 	enum err err;
 
 	if (!wire_id(use->key, &key) || at_ms <= 0 || rows_owner(store, &key, &account) != OK)
-		return OK; /* no key: a login of the dashboard, or one of an account that is gone */
+		return OK; /* a key that was never made, or of an account that is gone */
+	if (!use->has_user || !wire_id(use->user, &whose))
+		whose = key;
 	hour = (uint64_t)(at_ms / HOUR_MS);
-	place = hour_key(&account, hour, &key);
+	place = hour_key(&account, hour, &whose);
 	err = store_get(store, key_bytes(&place), &buf);
 	if (err == OK)
 		message = wire_unpack(&events__usage_row__descriptor, BYTES(buf.data, buf.len));
@@ -106,14 +108,43 @@ static enum err add_use(struct store *store, const Auth__KeyUse *use, struct sto
 	return err == ERR_NOT_FOUND ? OK : err;
 }
 
+static bool is_of_user(const Auth__KeyUse *use, const Auth__KeyUse *other)
+{
+	return use->has_user && other->has_user && use->user.len == other->user.len &&
+	       memcmp(use->user.data, other->user.data, use->user.len) == 0;
+}
+
+/* A user may have several logins, and a row is written once: with the first of them come the
+ * others. False: it has come already. */
+static bool sum_up(const Auth__KeysUsed *used, size_t i, Auth__KeyUse *ret)
+{
+	*ret = *used->uses[i];
+	for (size_t k = 0; ret->has_user && k < used->n_uses; k++) {
+		const Auth__KeyUse *other = used->uses[k];
+
+		if (k == i || !is_of_user(ret, other))
+			continue;
+		if (k < i)
+			return false;
+		ret->requests += other->requests;
+		ret->connections += other->connections;
+		ret->frames += other->frames;
+		ret->bytes += other->bytes;
+		ret->insights += other->insights;
+	}
+	return true;
+}
+
 enum err hours_add(struct store *store, const Auth__KeysUsed *used)
 {
 	AUTO(batch_free) struct store_batch *batch = batch_new();
+	Auth__KeyUse use;
 	bool counted;
 	enum err err = was_counted(store, used, &counted);
 
 	for (size_t i = 0; err == OK && !counted && i < used->n_uses; i++)
-		err = add_use(store, used->uses[i], batch);
+		if (sum_up(used, i, &use))
+			err = add_use(store, &use, batch);
 	if (err != OK || counted)
 		return err;
 	put_number(batch, used);

@@ -1,5 +1,6 @@
 /*
- * hours - what was done with each key, by hour: rows in the store, not journaled.
+ * hours - what was done with each key, by hour: rows in the store, not journaled. What the logins
+ * of a dashboard user did has one row, under the user's id.
  *
  * An edge reports what is new since its last report, numbered; the rows and the number are one
  * batch, so that a report that comes twice counts once, over restarts too. A row is kept

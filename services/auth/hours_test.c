@@ -62,7 +62,7 @@ static void report(uint8_t edge, uint64_t number, const struct uuid *whose, uint
 }
 
 /* -1: there is no such row. */
-static int64_t frames_in(int64_t hours_ago)
+static int64_t frames_of(const struct uuid *whose, int64_t hours_ago)
 {
 	AUTO(wire_free) ProtobufCMessage *message = NULL;
 	struct buf buf = { 0 };
@@ -71,12 +71,17 @@ static int64_t frames_in(int64_t hours_ago)
 
 	key_start(&row, PARTITION_OWN, &account, 'h');
 	key_add_u64(&row, (uint64_t)(wall_ms / HOUR_MS - hours_ago));
-	key_add_uuid(&row, &key);
+	key_add_uuid(&row, whose);
 	err = store_get(store, key_bytes(&row), &buf);
 	if (err == OK)
 		message = wire_unpack(&events__usage_row__descriptor, BYTES(buf.data, buf.len));
 	buf_free(&buf);
 	return message ? (int64_t)((Events__UsageRow *)message)->frames : -1;
+}
+
+static int64_t frames_in(int64_t hours_ago)
+{
+	return frames_of(&key, hours_ago);
 }
 
 Test(hours, add_up_what_several_edges_report)
@@ -112,6 +117,38 @@ Test(hours, are_those_of_the_wall_clock)
 	report(1, 2, &key, 3);
 	cr_assert_eq(frames_in(1), 10);
 	cr_assert_eq(frames_in(0), 3);
+}
+
+static Auth__KeyUse use_of(const struct uuid *login, const struct uuid *user, uint64_t frames)
+{
+	Auth__KeyUse use = AUTH__KEY_USE__INIT;
+
+	use.key = wire_bytes_of(login);
+	use.has_user = user != NULL;
+	if (user)
+		use.user = wire_bytes_of(user);
+	use.at_ms = wall_ms;
+	use.frames = frames;
+	return use;
+}
+
+Test(hours, of_a_users_logins_are_one_row_of_the_user)
+{
+	static const struct uuid user = { { 8 } };
+	Auth__KeyUse uses[] = { use_of(&key, &user, 1), use_of(&key, NULL, 10),
+		                use_of(&key, &user, 100) };
+	Auth__KeyUse *all[] = { &uses[0], &uses[1], &uses[2] };
+	struct uuid incarnation = { { 9 } };
+	Auth__KeysUsed used = AUTH__KEYS_USED__INIT;
+
+	used.has_slot = used.has_incarnation = used.has_number = 1;
+	used.incarnation = wire_bytes_of(&incarnation);
+	used.n_uses = 3;
+	used.uses = all;
+	for (used.number = 1; used.number <= 2; used.number++)
+		cr_assert_eq(hours_add(store, &used), OK);
+	cr_assert_eq(frames_of(&user, 0), 202);
+	cr_assert_eq(frames_of(&key, 0), 20);
 }
 
 Test(hours, leave_out_a_key_that_nobody_knows)

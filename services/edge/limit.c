@@ -135,6 +135,8 @@ struct limit *limit_enter(struct limits *limits, const Raeh__Principal *principa
 		limit = xcalloc(1, sizeof *limit);
 		limit->limits = limits;
 		limit->key = key;
+		if (principal->has_user)
+			(void)wire_id(principal->user, &limit->user);
 		map_add(&limits->by_key, &limit->by_key, &limit->key);
 	}
 	set_rates(limit, principal);

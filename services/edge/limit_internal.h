@@ -25,7 +25,7 @@ struct limit_done {
 struct limit {
 	struct limits *limits;
 	struct map_node by_key;
-	struct uuid key;
+	struct uuid key, user; /* user: whose login it is; nil: an API key */
 	unsigned users;
 	uint32_t sockets;
 	struct bucket bucket[LIMIT_SOCKETS];

@@ -38,7 +38,7 @@ static void tick_in(struct limits *limits, int64_t delay_ms)
 
 struct gathering {
 	Auth__KeyUse *use;
-	struct uuid *key;
+	struct uuid *key, *user;
 	size_t n;
 	int64_t now_ms; /* wall */
 };
@@ -50,6 +50,7 @@ static bool has_news(const struct limit *limit)
 
 static void gather_use(void *ctx, struct map_node *node)
 {
+	static const struct uuid none;
 	struct gathering *all = ctx;
 	struct limit *limit = MAP_OWNER(node, struct limit, by_key);
 	Auth__KeyUse *use;
@@ -58,9 +59,12 @@ static void gather_use(void *ctx, struct map_node *node)
 		return;
 	use = &all->use[all->n];
 	auth__key_use__init(use);
+	all->user[all->n] = limit->user;
 	all->key[all->n] = limit->key;
 	use->key = wire_bytes_of(&all->key[all->n++]);
 	use->at_ms = all->now_ms;
+	use->has_user = !uuid_equal(&limit->user, &none);
+	use->user = wire_bytes_of(&all->user[all->n - 1]);
 	use->requests = limit->done.requests - limit->told.requests;
 	use->connections = limit->done.connections - limit->told.connections;
 	use->frames = limit->done.frames - limit->told.frames;
@@ -90,6 +94,7 @@ static struct report *report_new(struct limits *limits)
 
 	all.use = xcalloc(USES_MOST, sizeof *all.use);
 	all.key = xcalloc(USES_MOST, sizeof *all.key);
+	all.user = xcalloc(USES_MOST, sizeof *all.user);
 	map_each(&limits->by_key, gather_use, &all);
 	if (all.n > 0) {
 		report = xcalloc(1, sizeof *report);
@@ -105,6 +110,7 @@ static struct report *report_new(struct limits *limits)
 	}
 	mem_free(all.use);
 	mem_free(all.key);
+	mem_free(all.user);
 	return report;
 }
 

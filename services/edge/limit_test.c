@@ -318,6 +318,7 @@ Test(limit, tells_what_was_done_once_and_numbered)
 	cr_assert(request->keys_used->number == 1 && request->keys_used->slot == 1);
 	cr_assert(wire_id(request->keys_used->uses[0]->key, &id) && uuid_equal(&id, &key));
 	cr_assert_eq(request->keys_used->n_uses, 1);
+	cr_assert_not(request->keys_used->uses[0]->has_user);
 	cr_assert_eq(request->keys_used->uses[0]->connections, 1);
 	cr_assert_eq(request->keys_used->uses[0]->requests, 1);
 	cr_assert_eq(request->keys_used->uses[0]->frames, 2);
@@ -327,6 +328,26 @@ Test(limit, tells_what_was_done_once_and_numbered)
 	auth_is_done();
 	pass(3 * LIMIT_REPORT_MS);
 	cr_assert_eq(asked_count("auth"), 0);
+	limit_leave(limit);
+}
+
+Test(limit, tells_whose_login_it_was)
+{
+	struct uuid login = id_of(1), user = id_of(2), id;
+	Raeh__Principal principal = with_limits(&login, NULL);
+	struct limit *limit;
+	Auth__AuthRequest *request;
+
+	principal.has_user = true;
+	principal.user = wire_bytes_of(&user);
+	limit = limit_enter(limits, &principal);
+	use_a_little(limit);
+	pass(LIMIT_REPORT_MS);
+	request = told(asked("auth"));
+	cr_assert(request->keys_used->uses[0]->has_user);
+	cr_assert(wire_id(request->keys_used->uses[0]->user, &id) && uuid_equal(&id, &user));
+	wire_free(&request->base);
+	auth_is_done();
 	limit_leave(limit);
 }
 

@@ -213,6 +213,46 @@ async def test_logging_out_closes_the_sockets_of_that_login_alone(stack, anna):
     assert anna.send("GET", "/v1/me").status_code == 200
 
 
+def named(browser, path, body, name):
+    return browser.send("POST", path, body, **{"Idempotency-Key": name})
+
+
+def test_a_repeat_of_what_made_a_user_names_the_user(stack):
+    owner, guest = Browser(stack), Browser(stack)
+    body = {"email": f"named{time.time_ns()}@example.org", "password": PASSWORD}
+    first = named(owner, "/v1/signup", body, "mine")
+    assert first.status_code == 201, first.text
+    owner.me = first.json()
+    again = named(Browser(stack), "/v1/signup", body, "mine")
+    assert again.status_code == 409 and "Set-Cookie" not in again.headers
+    assert again.json()["made_id"] == owner.me["user"]["id"]
+    assert "made_id" not in named(Browser(stack), "/v1/signup", body, "another's").json()
+
+    invited = named(owner, "/v1/invites", {"role": "member"}, "mine").json()
+    accept = {"token": invited["url_path"].rsplit("/", 1)[1], "password": PASSWORD,
+              "email": f"guest{time.time_ns()}@example.org"}
+    first = named(guest, "/v1/invites/accept", accept, "mine")
+    assert first.status_code == 201, first.text
+    again = named(Browser(stack), "/v1/invites/accept", accept, "mine")
+    assert again.status_code == 409
+    assert again.json()["made_id"] == first.json()["user"]["id"]
+    assert named(Browser(stack), "/v1/invites/accept", accept, "other").status_code == 404
+
+    for _ in range(2):  # a login is made anew
+        login = Browser(stack)
+        answer = named(login, "/v1/login", body, "mine")
+        assert answer.status_code == 200 and "Set-Cookie" in answer.headers
+    login.me = answer.json()
+    change = {"current": PASSWORD, "new": "another " + PASSWORD}
+    assert named(login, "/v1/me/password", change, "mine").status_code == 204
+    login.me = login.send("GET", "/v1/me").json()
+    assert named(login, "/v1/me/password", change, "mine").status_code == 403
+    assert named(login, "/v1/logout", {}, "mine").status_code == 204
+    assert named(login, "/v1/logout", {}, "mine").status_code == 401
+    for bad in ("", "x" * 256):
+        assert named(Browser(stack), "/v1/signup", body, bad).status_code == 400
+
+
 def test_what_a_user_does_is_counted_as_the_users_with_whichever_login(stack):
     first = Browser(stack).sign_up()
     second = Browser(stack)

@@ -274,7 +274,7 @@ static void handle(struct auth *auth, struct bus_call *call, struct bytes bytes,
 	    !handlers[request->command_case]) {
 		auth->metrics.malformed_total++;
 		core_refuse(auth, call, &why);
-	} else if (request->once && !again) {
+	} else if (request->once && request->principal && !again) { /* else: sign_up_name() */
 		call_once(auth, call, request, bytes);
 	} else {
 		auth->origin = request->origin;

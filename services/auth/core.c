@@ -130,6 +130,7 @@ void refusal_pack(const struct refusal *why, struct buf *ret)
 	error.close_code = why->close_code;
 	error.has_retry_after_s = why->retry_after_s != 0;
 	error.retry_after_s = why->retry_after_s;
+	error.made_id = why->made_id[0] ? (char *)why->made_id : NULL;
 	reply.error = &error;
 	(void)wire_pack(ret, &reply.base);
 }

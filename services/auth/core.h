@@ -149,6 +149,7 @@ void core_append(struct auth *auth, Events__AuthEvent *const *events, size_t n,
 struct refusal {
 	uint32_t status, close_code, retry_after_s; /* 0 = unset */
 	char detail[320];
+	char made_id[UUID_TEXT]; /* "" = unset */
 };
 /* Redacted: detail may hold a client's words. */
 struct refusal refusal(uint32_t status, const char *format, ...)

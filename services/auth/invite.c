@@ -388,7 +388,8 @@ static void accept_execute(struct command *command)
 	struct refusal why = refusal(409, "the account has %d users already", USERS_MOST);
 	struct uuid id;
 
-	if (user_must_wait(command) || !find_invite(command, &id, (Events__InviteRow **)&message) ||
+	if (user_must_wait(command) || sign_up_was_made(command) ||
+	    !find_invite(command, &id, (Events__InviteRow **)&message) ||
 	    !sign_up_email_is_free(command, "this e-mail address cannot be used"))
 		return;
 	if (users_count(command->auth, &work->account) >= USERS_MOST)
@@ -416,6 +417,7 @@ void on_accept_invite(struct auth *auth, struct bus_call *call, const Auth__Auth
 	if (!command)
 		return;
 	wish = (Auth__AcceptInvite *)command->request;
+	sign_up_name(command, request->once);
 	if (!user_email_take(wish->email, user_work_of(command)->email, &why) ||
 	    !user_password_allowed("password", wish->password, &why) ||
 	    !user_may_try(auth, NULL, wish->address, &why)) {
@@ -423,6 +425,6 @@ void on_accept_invite(struct auth *auth, struct bus_call *call, const Auth__Auth
 		return;
 	}
 	/* Before the hash: who has no token costs nothing. */
-	if (find_invite(command, &id, (Events__InviteRow **)&invite))
+	if (!sign_up_was_made(command) && find_invite(command, &id, (Events__InviteRow **)&invite))
 		user_hash(command, wish->password);
 }

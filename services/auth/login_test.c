@@ -11,18 +11,28 @@ static void given_an_open_door(void)
 
 TestSuite(login, .init = given_an_open_door, .fini = done);
 
-static struct fake_call *ask_sign_up(const char *email, const char *password)
+/* With an Idempotency-Key of this name; 0: without. */
+static struct fake_call *ask_named_sign_up(const char *email, const char *password, uint8_t name)
 {
 	Auth__AuthRequest request = AUTH__AUTH_REQUEST__INIT;
 	Auth__SignUp wish = AUTH__SIGN_UP__INIT;
+	Raeh__Once once = RAEH__ONCE__INIT;
+	struct uuid id = { { name } };
 
 	wish.email = (char *)email;
 	wish.password = (char *)password;
+	once.name = once.body = wire_bytes_of(&id);
+	request.once = name ? &once : NULL;
 	request.has_op_id = true;
 	request.op_id = new_op();
 	request.command_case = AUTH__AUTH_REQUEST__COMMAND_SIGN_UP;
 	request.sign_up = &wish;
 	return ask("auth", &request.base);
+}
+
+static struct fake_call *ask_sign_up(const char *email, const char *password)
+{
+	return ask_named_sign_up(email, password, 0);
 }
 
 static struct fake_call *ask_log_in_op(const char *email, const char *password, const char *address,
@@ -281,6 +291,48 @@ Test(login, is_what_a_key_is_not)
 	cr_assert_eq(status_of(call), 403);
 	call = ask_empty(NULL, AUTH__AUTH_REQUEST__COMMAND_GET_ME);
 	cr_assert_eq(status_of(call), 401);
+}
+
+static const char *made_by(struct fake_call *call)
+{
+	run_for(100);
+	cr_assert_eq(status_of(call), 409);
+	return reply_of(call)->error->made_id;
+}
+
+Test(login, of_a_sign_up_that_was_named_is_repeated_with_the_id_of_the_user)
+{
+	struct fake_call *first = ask_named_sign_up("a@example.org", PASSWORD, 1);
+	const char *user, *again;
+
+	run_for(100);
+	user = reply_of(first)->me->user->id;
+	fx.auth->deps.sign_up = SIGN_UP_FIRST; /* closed from now on */
+	again = made_by(ask_named_sign_up("A@example.org", "another " PASSWORD, 1));
+	cr_assert_str_eq(again, user);
+	restart();
+	fx.auth->deps.sign_up = SIGN_UP_OPEN;
+	cr_assert_str_eq(made_by(ask_named_sign_up("a@example.org", PASSWORD, 1)), user);
+
+	cr_assert_null(made_by(ask_named_sign_up("a@example.org", PASSWORD, 2)));
+	cr_assert_null(made_by(ask_sign_up("a@example.org", PASSWORD)));
+	first = ask_named_sign_up("b@example.org", PASSWORD, 1);
+	run_for(100);
+	cr_assert_eq(status_of(first), 200, "a name is one of its address");
+	run_for(ONCE_KEEP_MS);
+	cr_assert_null(made_by(ask_named_sign_up("a@example.org", PASSWORD, 1)));
+}
+
+Test(login, of_two_sign_ups_of_one_name_at_once_is_made_once)
+{
+	struct fake_call *first = ask_named_sign_up("a@example.org", PASSWORD, 1);
+	struct fake_call *second = ask_named_sign_up("a@example.org", PASSWORD, 1);
+	bool is_first;
+
+	run_for(1000);
+	is_first = status_of(first) == 200;
+	cr_assert_eq(status_of(is_first ? first : second), 200);
+	cr_assert_not_null(made_by(is_first ? second : first));
 }
 
 Test(login, refuses_a_sign_up_that_is_closed_or_taken_or_badly_written)

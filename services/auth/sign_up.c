@@ -7,6 +7,39 @@
 
 #include <string.h>
 
+/* ---- a request that its client has named ---- */
+
+void sign_up_name(struct command *command, const Raeh__Once *once)
+{
+	if (once)
+		(void)wire_id(once->name, &user_work_of(command)->once);
+}
+
+bool sign_up_was_made(struct command *command)
+{
+	struct user_work *work = user_work_of(command);
+	AUTO(wire_free) ProtobufCMessage *message = NULL;
+	struct uuid account, user, once;
+	const Events__UserRow *row;
+	struct refusal why;
+	char id[UUID_TEXT];
+
+	if (rows_user_by_email(command->auth->store, work->email, &account, &user) != OK ||
+	    rows_user(command->auth->store, &account, &user, (Events__UserRow **)&message) != OK)
+		return false;
+	row = (const Events__UserRow *)message;
+	if (!row->has_once || !wire_id(row->once, &once) || !uuid_equal(&once, &work->once) ||
+	    clock_wall_ms() - row->created_at >= ONCE_KEEP_MS)
+		return false;
+	uuid_text(&user, id);
+	why = refusal(409,
+	              "Idempotency-Key: has made %s already; the login is not told again: log in",
+	              id);
+	memcpy(why.made_id, id, sizeof id);
+	command_refuse(command, &why);
+	return true;
+}
+
 /* The e-mail's user is there already, or it cannot be said: refused. */
 bool sign_up_email_is_free(struct command *command, const char *taken)
 {
@@ -58,6 +91,8 @@ static void sign_up_execute(struct command *command)
 
 	if (user_must_wait(command))
 		return;
+	if (sign_up_was_made(command))
+		return;
 	if (!sign_up_is_open(command->auth)) {
 		command_refuse(command, &why);
 		return;
@@ -87,6 +122,11 @@ void on_sign_up(struct auth *auth, struct bus_call *call, const Auth__AuthReques
 	if (!command)
 		return;
 	wish = (Auth__SignUp *)command->request;
+	sign_up_name(command, request->once);
+	if (user_email_take(wish->email, user_work_of(command)->email, &why) &&
+	    sign_up_was_made(command))
+		return;
+	why = refusal(403, "sign-up is closed");
 	if (!sign_up_is_open(auth) ||
 	    !user_email_take(wish->email, user_work_of(command)->email, &why) ||
 	    !user_password_allowed("password", wish->password, &why) ||

@@ -244,6 +244,8 @@ void user_check(struct command *command, char *password, hasher_fn *fn)
 void user_event_fill(struct user_event *event, struct user_work *work, const char *role,
                      const Events__UserRow *old)
 {
+	static const struct uuid nobody;
+
 	events__auth_event__init(&event->event);
 	events__user_row__init(&event->row);
 	event->row.id = wire_bytes_of(&work->user);
@@ -254,6 +256,12 @@ void user_event_fill(struct user_event *event, struct user_work *work, const cha
 	event->row.created_at = old ? old->created_at : clock_wall_ms();
 	event->row.has_password_changed_at = work->over_before_ms != 0;
 	event->row.password_changed_at = work->over_before_ms;
+	event->row.has_once = !old && !uuid_equal(&work->once, &nobody);
+	event->row.once = wire_bytes_of(&work->once);
+	if (old && old->has_once) {
+		event->row.has_once = true;
+		event->row.once = old->once;
+	}
 	event->event.event_case = EVENTS__AUTH_EVENT__EVENT_USER_MADE;
 	event->event.user_made = &event->row;
 	event->by = work->user;

@@ -52,6 +52,7 @@ struct user_work {
 	char credential[SECRET_TEXT]; /* of the new login; "": none */
 	int64_t over_before_ms;       /* logins made before this are over */
 	bool last_step;               /* of a deletion: the user is shut */
+	struct uuid once;             /* the request's name; nil: it has none */
 };
 struct user_work *user_work_of(struct command *command);
 
@@ -121,6 +122,10 @@ void login_events_free(struct login_events *events);
 /* Appends them behind the n others. */
 void login_append(struct command *command, Events__AuthEvent *const *others, size_t n);
 
+/* Nobody is known yet who could keep the answer: the new user is known by the request's name. */
+void sign_up_name(struct command *command, const Raeh__Once *once);
+/* True: a request of this name has made the e-mail's user: the command is refused, 409. */
+bool sign_up_was_made(struct command *command);
 /* False: it is taken (409, in these words), or unknown whether: the command is refused. */
 bool sign_up_email_is_free(struct command *command, const char *taken);
 

@@ -115,13 +115,6 @@ static void add_parameter(struct buf *buf, const char **before,
 	schema_add(buf, "}");
 }
 
-/* As rest.c reads Idempotency-Key. */
-static bool is_repeatable(const struct rest_route *route)
-{
-	return strcmp(route->method, "POST") == 0 && route->scope != 0 &&
-	       route->here != cookie_here;
-}
-
 /* One that comes in chunks is not kept: no ETag, no next page. */
 static bool is_cached(const struct rest_route *route)
 {
@@ -143,7 +136,7 @@ static void add_parameters(struct buf *buf, const struct rest_route *route)
 			continue;
 		add_parameter(buf, &before, command, field, of_path);
 	}
-	if (is_repeatable(route))
+	if (rest_is_repeatable(route))
 		schema_add(buf, "%s{\"$ref\":\"#/components/parameters/IdempotencyKey\"}", before);
 	if (is_cached(route))
 		schema_add(buf, "%s{\"$ref\":\"#/components/parameters/IfNoneMatch\"}", before);
@@ -273,7 +266,7 @@ static void add_faults(struct buf *buf, const struct rest_route *route)
 	add_fault(buf, rest_needs_body(route), 411, "LengthRequired");
 	add_fault(buf, body || route->service == REST_PUBLISHER_PAGES, 413, "TooLarge");
 	add_fault(buf, body, 415, "MediaType");
-	add_fault(buf, is_repeatable(route), 422, "OtherBody");
+	add_fault(buf, rest_is_repeatable(route) && route->scope != 0, 422, "OtherBody");
 	add_fault(buf, keyed, 429, "TooMany");
 	add_fault(buf, keyed || command, 503, "Unavailable");
 	for (size_t i = 0; !keyed && route->command && i < ARRAY_LEN(faults_of); i++)

@@ -263,16 +263,23 @@ static void read_command(struct rest *rest, const struct net_request *request,
 		rest_set_flag(command, "respond_async");
 }
 
+/* A POST but those of a login, which is made anew each time, and changed or ended by itself alone:
+ * its repeat is a login, 401, or 403 for a password that is none any more. */
+bool rest_is_repeatable(const struct rest_route *route)
+{
+	return strcmp(route->method, "POST") == 0 &&
+	       (route->scope == 0 ? strcmp(route->command, "log_in") != 0
+	                          : route->here != cookie_here);
+}
+
 /* A POST with an Idempotency-Key is named by it and its path. */
 static void read_idempotency_key(struct rest *rest, const struct net_request *request)
 {
 	const char *key = request->idempotency_key;
 	crypto_generichash_state state;
-	uint8_t name[16], body[16];
+	uint8_t name[16], body[16] = { 0 };
 
-	/* A cookie is told once: a login is made anew, a log-out is the same twice. */
-	if (!key || strcmp(request->method, "POST") != 0 || rest->route->scope == 0 ||
-	    rest->route->here == cookie_here)
+	if (!key || !rest_is_repeatable(rest->route))
 		return;
 	if (strlen(key) < 1 || strlen(key) > IDEMPOTENCY_KEY_MOST) {
 		note_fault(rest, 400, "Idempotency-Key: expected 1 to 255 characters");
@@ -283,7 +290,9 @@ static void read_idempotency_key(struct rest *rest, const struct net_request *re
 	                                strlen(request->path) + 1);
 	(void)crypto_generichash_update(&state, (const uint8_t *)key, strlen(key));
 	(void)crypto_generichash_final(&state, name, sizeof name);
-	(void)crypto_generichash(body, sizeof body, request->body.data, request->body.len, NULL, 0);
+	if (rest->route->scope != 0) /* else it holds a password: nothing is made of that */
+		(void)crypto_generichash(body, sizeof body, request->body.data, request->body.len,
+		                         NULL, 0);
 	rest_set_once(rest->request, BYTES(name, sizeof name), BYTES(body, sizeof body));
 }
 

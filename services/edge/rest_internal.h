@@ -69,6 +69,8 @@ ProtobufCMessage *rest_chosen(ProtobufCMessage *message, const char *name);
 void rest_finish(struct rest *rest);
 void rest_release(struct rest *rest);
 bool rest_has_body(const struct rest_route *route);
+/* It heeds an Idempotency-Key. */
+bool rest_is_repeatable(const struct rest_route *route);
 /* It has fields that cannot be left out: a request without a length is not an empty one. */
 bool rest_needs_body(const struct rest_route *route);
 

@@ -137,6 +137,17 @@ def test_what_is_deleted_is_gone_and_counted(stack, key, http, model):
     assert http.get(url_of(ODD + "gone")).status_code == 200
 
 
+async def test_that_a_session_was_resumed_is_redacted_too(stack, key, http, model):
+    async with ingest(stack, key, model, "resumes") as ws:
+        session = (await receive(ws))["session_id"]
+    async with ingest(stack, key, model, "resumes", resume=session) as ws:
+        assert (await receive(ws))["resumed"] is True
+    before = await asyncio.to_thread(redacted, stack, "router")
+    removed = await asyncio.to_thread(http.delete, url_of("resumes"))
+    assert removed.status_code == 200, removed.text
+    assert await asyncio.to_thread(redacted, stack, "router") == before + 2
+
+
 async def test_an_open_socket_is_closed_and_what_it_sends_is_dropped(stack, key, http, model):
     async with ingest(stack, key, model, "open") as ws:
         session = (await receive(ws))["session_id"]

@@ -285,6 +285,8 @@ static bool names_device(void *ctx, struct bytes bytes)
 
 	if (event && event->event_case == EVENTS__ROUTER_EVENT__EVENT_SESSION_OPENED)
 		device_id = event->session_opened->session->device_id;
+	else if (event && event->event_case == EVENTS__ROUTER_EVENT__EVENT_SESSION_RESUMED)
+		device_id = event->session_resumed->session->device_id;
 	return device_id && strcmp(device_id, erasing->device_id) == 0;
 }
 

@@ -1,164 +1,29 @@
 #include "common/audit.h"
 
-#include "common/keys.h"
+#include "common/audit_row.h"
 #include "common/wire.h"
-#include "events.pb-c.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE         'A'
 #define FILL_A_WRITE  1000
 #define REDACT_A_CALL 500
 #define SLACK_MS      3600000 /* the wall clock may have been set: rows are in order of seq */
 
-/* ---- an event, by its descriptor ---- */
-
-static const void *member(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
-{
-	return (const uint8_t *)message + field->offset;
-}
-
-static const ProtobufCFieldDescriptor *field_of(const ProtobufCMessage *message, const char *name)
-{
-	return protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
-}
-
-/* The chosen member of the message's oneof. */
-static const ProtobufCMessage *chosen(const ProtobufCMessage *event, const char **ret_name)
-{
-	for (unsigned i = 0; i < event->descriptor->n_fields; i++) {
-		const ProtobufCFieldDescriptor *field = &event->descriptor->fields[i];
-		const uint8_t *quantifier = (const uint8_t *)event + field->quantifier_offset;
-
-		if (!(field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) ||
-		    *(const uint32_t *)quantifier != field->id)
-			continue;
-		*ret_name = field->name;
-		return *(const ProtobufCMessage *const *)member(event, field);
-	}
-	return NULL;
-}
-
-static bool find_id(const ProtobufCMessage *message, struct uuid *ret);
-
-/* An id of 16 bytes or as text, or that of the message there. */
-static bool id_of(const ProtobufCMessage *message, const char *name, struct uuid *ret)
-{
-	const ProtobufCFieldDescriptor *field = field_of(message, name);
-	const char *text;
-	const ProtobufCMessage *sub;
-
-	if (!field || field->label == PROTOBUF_C_LABEL_REPEATED)
-		return false;
-	switch (field->type) {
-	case PROTOBUF_C_TYPE_BYTES:
-		return wire_id(*(const ProtobufCBinaryData *)member(message, field), ret);
-	case PROTOBUF_C_TYPE_STRING:
-		text = *(const char *const *)member(message, field);
-		return text && uuid_parse(text, ret);
-	case PROTOBUF_C_TYPE_MESSAGE:
-		sub = *(const ProtobufCMessage *const *)member(message, field);
-		return sub && find_id(sub, ret);
-	default:
-		return false;
-	}
-}
-
-static bool find_id(const ProtobufCMessage *message, struct uuid *ret)
-{
-	static const char *const names[] = { "id", "key", "row", "model", "session", "user" };
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (id_of(message, names[i], ret))
-			return true;
-	return false;
-}
-
-static bool find_account(const ProtobufCMessage *event, const ProtobufCMessage *what,
-                         struct uuid *ret)
-{
-	const ProtobufCFieldDescriptor *row = field_of(what, "row");
-	const ProtobufCMessage *sub = NULL;
-
-	if (what->descriptor == &events__account_row__descriptor)
-		return id_of(what, "id", ret);
-	if (row && row->type == PROTOBUF_C_TYPE_MESSAGE)
-		sub = *(const ProtobufCMessage *const *)member(what, row);
-	return id_of(event, "account", ret) || id_of(what, "account", ret) ||
-	       (sub && id_of(sub, "account", ret));
-}
-
-static const char *text_of(const ProtobufCMessage *message, const char *name)
-{
-	const ProtobufCFieldDescriptor *field = field_of(message, name);
-
-	return field && field->type == PROTOBUF_C_TYPE_STRING
-	               ? *(const char *const *)member(message, field)
-	               : NULL;
-}
-
-static uint64_t count_of(const ProtobufCMessage *message)
-{
-	const ProtobufCFieldDescriptor *field = field_of(message, "count");
-
-	return field && field->type == PROTOBUF_C_TYPE_UINT64
-	               ? *(const uint64_t *)member(message, field)
-	               : 1;
-}
-
-static bool is_silent(const struct audit_source *source, const char *name)
-{
-	for (const char *const *one = source->silent; *one; one++)
-		if (strcmp(*one, name) == 0)
-			return true;
-	return false;
-}
-
 /* ---- the index ---- */
-
-static struct key row_key(const struct uuid *account, uint64_t seq)
-{
-	struct key key;
-
-	key_start(&key, PARTITION_OWN, account, TABLE);
-	key_add_u64(&key, seq);
-	return key;
-}
-
-static struct key filled_key(void)
-{
-	struct key key;
-
-	key_start(&key, PARTITION_OWN, NULL, TABLE);
-	return key;
-}
 
 void audit_apply(const struct audit_source *source, const ProtobufCMessage *event, uint64_t seq,
                  struct store_batch *view)
 {
-	const char *name = NULL;
-	const ProtobufCMessage *what = chosen(event, &name);
-	Events__AuditRow row = EVENTS__AUDIT_ROW__INIT;
-	struct uuid account, by, target;
+	struct audit_row made;
 	struct buf buf = { 0 };
 	struct key key;
 
-	if (!what || is_silent(source, name) || !find_account(event, what, &account))
+	if (!audit_row_of(source, event, &made))
 		return;
-	row.at_ms = *(const int64_t *)member(event, field_of(event, "at_ms"));
-	row.action = (char *)name;
-	row.has_by = id_of(event, "by", &by);
-	if (row.has_by)
-		row.by = wire_bytes_of(&by);
-	row.has_target = find_id(what, &target);
-	if (row.has_target)
-		row.target = wire_bytes_of(&target);
-	row.resource = (char *)text_of(what, "resource");
-	row.count = count_of(what);
-	key = row_key(&account, seq);
-	batch_put(view, key_bytes(&key), wire_pack(&buf, &row.base));
+	key = audit_row_key(&made.account, seq);
+	batch_put(view, key_bytes(&key), wire_pack(&buf, &made.row.base));
 	buf_free(&buf);
 }
 
@@ -188,7 +53,7 @@ enum err audit_fill(const struct audit_source *source, struct store *store, stru
 {
 	AUTO(batch_free) struct store_batch *batch = batch_new();
 	struct filling filling = { source, store, batch, 0, OK };
-	struct key key = filled_key();
+	struct key key = audit_filled_key();
 	struct buf mark = { 0 };
 	enum err err = store_get(store, key_bytes(&key), &mark);
 
@@ -288,7 +153,6 @@ static char *id_text(bool has, ProtobufCBinaryData field)
 static void read_record(const struct wanted *wanted, uint64_t seq, Raeh__AuditEntry *entry)
 {
 	AUTO(wire_free) ProtobufCMessage *event = NULL;
-	const ProtobufCFieldDescriptor *field;
 	const Raeh__Origin *origin;
 	struct buf buf = { 0 };
 
@@ -298,9 +162,7 @@ static void read_record(const struct wanted *wanted, uint64_t seq, Raeh__AuditEn
 	entry->redacted = !event;
 	if (!event)
 		return;
-	field = field_of(event, "origin");
-	MUST(field != NULL);
-	origin = *(const Raeh__Origin *const *)member(event, field);
+	origin = audit_origin(event);
 	if (!origin)
 		return;
 	entry->address = origin->address ? xstrdup(origin->address) : NULL;
@@ -343,8 +205,8 @@ static bool look(const struct wanted *wanted, uint64_t seq, struct bytes value,
 
 static enum err scan(const struct wanted *wanted, struct store *store, Raeh__AuditPage *page)
 {
-	struct key from = row_key(wanted->account, 0),
-	           to = row_key(wanted->account, wanted->before);
+	struct key from = audit_row_key(wanted->account, 0),
+	           to = audit_row_key(wanted->account, wanted->before);
 	AUTO(scan_close)
 	struct store_scan *rows = scan_open(store, key_bytes(&from), key_bytes(&to), true);
 	struct bytes key, value;
@@ -420,7 +282,8 @@ enum err audit_redact(struct store *store, struct journal *journal, const struct
                       uint64_t *after, struct store_batch *batch, audit_wanted_fn *wanted,
                       void *ctx)
 {
-	struct key from = row_key(account, *after + 1), to = row_key(account, UINT64_MAX);
+	struct key from = audit_row_key(account, *after + 1),
+	           to = audit_row_key(account, UINT64_MAX);
 	AUTO(scan_close)
 	struct store_scan *rows = scan_open(store, key_bytes(&from), key_bytes(&to), false);
 	struct bytes key, value;

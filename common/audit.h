@@ -27,7 +27,10 @@ struct audit_source {
 	const ProtobufCMessageDescriptor *event;
 	const char *const *silent; /* names of events that are no part of it; NULL ends them */
 	char letter;
+	const char *const *erasures; /* names of those after which records are redacted */
+	bool erases_all;             /* and then all of the account's, what comes behind too */
 };
+extern const struct audit_source audit_of_auth, audit_of_router;
 
 /* From the journal's apply(). */
 void audit_apply(const struct audit_source *source, const ProtobufCMessage *event, uint64_t seq,
@@ -50,5 +53,18 @@ typedef bool audit_wanted_fn(void *ctx, struct bytes event);
 CHECKED enum err audit_redact(struct store *store, struct journal *journal,
                               const struct uuid *account, uint64_t *after,
                               struct store_batch *batch, audit_wanted_fn *wanted, void *ctx);
+
+/* ---- raeh audit verify ---- */
+
+/*
+ * The chain of the journal (journal_check()), and besides: every record that is a part of the trail
+ * has its row, which says the same; there is no other row; and a record is redacted only where its
+ * account has seen a later event that erases; whose it was may be forgotten, then anybody has.
+ *
+ * What it cannot find: whoever may write the store can write all of it anew, or cut off its end
+ * with the rows and the position. Against that helps a note of last_hash, kept elsewhere.
+ */
+CHECKED enum err audit_check(const struct audit_source *source, struct store *store,
+                             struct journal_check *ret);
 
 #endif

@@ -1,6 +1,7 @@
 #include "common/audit.h"
 
 #include "common/clock.h"
+#include "common/keys.h"
 #include "common/wire.h"
 #include "events.pb-c.h"
 
@@ -8,7 +9,9 @@
 #include <stdio.h>
 
 static const char *const silent[] = { "session_closed", "kept", NULL };
-static const struct audit_source source = { &events__router_event__descriptor, silent, 'r' };
+static const char *const erasures[] = { "erasing", NULL };
+static const struct audit_source source = { &events__router_event__descriptor, silent, 'r',
+	                                    erasures, false };
 static const struct uuid account = { { 1 } }, other = { { 2 } };
 static int64_t now_us;
 static struct loop *loop;
@@ -250,4 +253,120 @@ Test(audit, keeps_that_something_was_done_when_what_it_was_is_erased)
 	page = page_of(&other, &all);
 	cr_assert_not(page->list->items[0]->redacted);
 	wire_free(&page->base);
+}
+
+/* ---- raeh audit verify ---- */
+
+static void given_a_trail(void)
+{
+	cr_assert_eq(audit_fill(&source, store, journal), OK);
+	deletes(&account, 1, 1, 1);
+	deletes(&other, 2, 2, 0);
+	deletes(&account, 3, 3, 2);
+}
+
+/* NULL: the trail is whole. */
+static void expect_check(uint64_t bad_seq, const char *why)
+{
+	struct journal_check check;
+	enum err err = audit_check(&source, store, &check);
+
+	cr_assert_eq(err, why ? ERR_MALFORMED : OK, "%s", check.why ? check.why : "-");
+	cr_assert_eq(check.bad_seq, bad_seq);
+	cr_assert(!why || strstr(check.why, why), "%s", check.why);
+}
+
+static struct key place(const struct uuid *whose, uint64_t seq)
+{
+	struct key key;
+
+	key_start(&key, PARTITION_OWN, whose, 'A');
+	key_add_u64(&key, seq);
+	return key;
+}
+
+static void move_row(const struct uuid *from, uint64_t from_seq, const struct uuid *to,
+                     uint64_t to_seq)
+{
+	AUTO(batch_free) struct store_batch *batch = batch_new();
+	struct key key = place(from, from_seq), other_key = place(to, to_seq);
+	struct buf row = { 0 };
+
+	cr_assert_eq(store_get(store, key_bytes(&key), &row), OK);
+	batch_put(batch, key_bytes(&other_key), BYTES(row.data, row.len));
+	cr_assert_eq(store_write(store, batch), OK);
+	buf_free(&row);
+}
+
+Test(audit, is_whole_as_it_was_written, .init = given_a_trail)
+{
+	expect_check(0, NULL);
+}
+
+Test(audit, that_shows_something_else_than_the_journal_is_found, .init = given_a_trail)
+{
+	move_row(&account, 3, &account, 1);
+	expect_check(1, "shows something else");
+}
+
+Test(audit, that_hides_a_record_is_found, .init = given_a_trail)
+{
+	AUTO(batch_free) struct store_batch *batch = batch_new();
+	struct key key = place(&other, 2);
+
+	batch_delete(batch, key_bytes(&key));
+	cr_assert_eq(store_write(store, batch), OK);
+	expect_check(2, "does not show it");
+}
+
+Test(audit, that_shows_what_nobody_did_is_found, .init = given_a_trail)
+{
+	move_row(&account, 3, &other, 3);
+	expect_check(3, "what no record says");
+}
+
+static void redact_record(uint64_t seq)
+{
+	AUTO(batch_free) struct store_batch *batch = batch_new();
+
+	cr_assert_eq(journal_redact(journal, seq, batch), OK);
+	cr_assert_eq(store_write(store, batch), OK);
+}
+
+static void erases(const struct uuid *whose)
+{
+	Events__RouterEvent event = EVENTS__ROUTER_EVENT__INIT;
+	Events__Erasing erasing = EVENTS__ERASING__INIT;
+
+	event.at_ms = 9000;
+	event.account = wire_bytes_of(whose);
+	event.event_case = EVENTS__ROUTER_EVENT__EVENT_ERASING;
+	event.erasing = &erasing;
+	append(&event);
+}
+
+Test(audit, redacted_where_nothing_was_deleted_is_found, .init = given_a_trail)
+{
+	redact_record(3);
+	expect_check(3, "nothing was deleted since");
+	erases(&other);
+	expect_check(3, "nothing was deleted since");
+	erases(&account);
+	expect_check(0, NULL);
+	deletes(&account, 10, 4, 1);
+	redact_record(6);
+	expect_check(6, "nothing was deleted since");
+}
+
+Test(audit, redacted_with_its_row_is_found, .init = given_a_trail)
+{
+	AUTO(batch_free) struct store_batch *batch = batch_new();
+	struct key key = place(&account, 1);
+
+	redact_record(1);
+	batch_delete(batch, key_bytes(&key));
+	cr_assert_eq(store_write(store, batch), OK);
+	expect_check(1, "nothing was deleted since");
+	erases(&other);
+	expect_check(0, NULL); /* its rows may have gone with its account */
 }

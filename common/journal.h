@@ -80,6 +80,11 @@ struct journal_check {
 };
 /* ERR_MALFORMED, or ERR_IO: bad_seq and why say where. */
 CHECKED enum err journal_check(struct store *store, struct journal_check *ret);
+/* look: is asked of every sound record, in order; why it is bad all the same, or NULL. event is
+ * nothing where it is redacted. */
+typedef const char *journal_look_fn(void *ctx, uint64_t seq, bool is_redacted, struct bytes event);
+CHECKED enum err journal_check_with(struct store *store, journal_look_fn *look, void *ctx,
+                                    struct journal_check *ret);
 
 /* For tests: every append waits delay_ms more before it is applied, and each nth one
  * (0 = none) is answered ERR_CONFLICT. */

@@ -125,7 +125,23 @@ static enum err bad(struct journal_check *ret, uint64_t seq, const char *why)
 	return ERR_MALFORMED;
 }
 
+static const char *look_at(journal_look_fn *look, void *ctx, uint64_t seq, struct bytes record)
+{
+	struct bytes event = { 0 };
+	bool redacted = is_redacted(record);
+
+	if (!look || (!redacted && !record_payload(record, &event)))
+		return NULL;
+	return look(ctx, seq, redacted, event);
+}
+
 enum err journal_check(struct store *store, struct journal_check *ret)
+{
+	return journal_check_with(store, NULL, NULL, ret);
+}
+
+enum err journal_check_with(struct store *store, journal_look_fn *look, void *ctx,
+                            struct journal_check *ret)
 {
 	AUTO(scan_close) struct store_scan *scan = record_scan(store, 0, false);
 	uint64_t seq, expected = 1;
@@ -137,6 +153,8 @@ enum err journal_check(struct store *store, struct journal_check *ret)
 	*ret = (struct journal_check){ 0 };
 	for (; record_next(scan, &seq, &record); expected++) {
 		fault = fault_of(seq, expected, record, ret->last_hash);
+		if (!fault)
+			fault = look_at(look, ctx, seq, record);
 		if (fault)
 			return bad(ret, seq < expected ? seq : expected, fault);
 		record_link(record, ret->last_hash);

@@ -6,15 +6,6 @@
 
 #include "services/auth/commands.h"
 
-static const char *const silent[] = { "revoke_settled", "edge_registered", "edge_gone",
-	                              "kept",           "login_forgotten", NULL };
-
-const struct audit_source audit_of_auth = {
-	.event = &events__auth_event__descriptor,
-	.silent = silent,
-	.letter = 'a',
-};
-
 void audit_wanted(struct auth *auth, struct bus_call *call, const struct uuid *account,
                   const Raeh__ListAudit *list)
 {

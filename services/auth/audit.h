@@ -7,8 +7,6 @@
 #include "common/audit.h"
 #include "services/auth/core.h"
 
-extern const struct audit_source audit_of_auth;
-
 /* Answers the call. */
 void audit_wanted(struct auth *auth, struct bus_call *call, const struct uuid *account,
                   const Raeh__ListAudit *list);

@@ -4,7 +4,7 @@
  * It reads the stores themselves, as they stand, whether or not a stack runs on them.
  */
 #include "cli.pb-c.h"
-#include "common/journal.h"
+#include "common/audit.h"
 #include "common/store.h"
 #include "services/cli/admin.h"
 
@@ -13,7 +13,13 @@
 
 #define HASH_TEXT (2 * JOURNAL_HASH + 1)
 
-static const char *const journals[] = { "auth", "router" };
+static const struct {
+	const char *name;
+	const struct audit_source *source;
+} journals[] = {
+	{"auth",    &audit_of_auth  },
+	{ "router", &audit_of_router},
+};
 
 struct looked {
 	Cli__JournalReport report;
@@ -21,7 +27,8 @@ struct looked {
 };
 
 /* False: there is no such store, or (why set) it cannot be opened. */
-static bool look(const char *data, const char *name, struct looked *ret)
+static bool look(const char *data, const char *name, const struct audit_source *source,
+                 struct looked *ret)
 {
 	AUTO_MEM char *directory = xasprintf("%s/%s", data, name);
 	AUTO(store_close) struct store *store = NULL;
@@ -32,7 +39,7 @@ static bool look(const char *data, const char *name, struct looked *ret)
 		ret->why[0] = '\0';
 	if (err != OK)
 		return false;
-	err = journal_check(store, &check);
+	err = audit_check(source, store, &check);
 	cli__journal_report__init(&ret->report);
 	ret->report.journal = (char *)name;
 	ret->report.whole = err == OK;
@@ -72,11 +79,11 @@ int audit_verify_run(const struct command *self, int argc, char **argv)
 	report.whole = true;
 	report.journals = all;
 	for (size_t i = 0; i < ARRAY_LEN(journals); i++) {
-		if (look(place.data, journals[i], &looked[i])) {
+		if (look(place.data, journals[i].name, journals[i].source, &looked[i])) {
 			all[report.n_journals++] = &looked[i].report;
 			report.whole = report.whole && looked[i].report.whole;
 		} else if (looked[i].why[0]) {
-			return cli_fail("%s/%s: %s", place.data, journals[i], looked[i].why);
+			return cli_fail("%s/%s: %s", place.data, journals[i].name, looked[i].why);
 		}
 	}
 	if (report.n_journals == 0)

@@ -1,14 +1,6 @@
 /* The router's part of the audit trail: what was done to device models, and sessions opened. */
 #include "services/router/audit.h"
 
-static const char *const silent[] = { "session_closed", "sessions_erased", "kept", NULL };
-
-const struct audit_source audit_of_router = {
-	.event = &events__router_event__descriptor,
-	.silent = silent,
-	.letter = 'r',
-};
-
 void on_list_audit(struct router *router, const struct asker *asker, struct bus_call *call,
                    Router__RouterRequest *request)
 {

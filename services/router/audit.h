@@ -7,8 +7,6 @@
 #include "common/audit.h"
 #include "services/router/core.h"
 
-extern const struct audit_source audit_of_router;
-
 router_fn on_list_audit;
 
 #endif

@@ -1,0 +1,26 @@
+/*
+ * audit_row - what an event is in the trail. Private to audit.
+ */
+#ifndef COMMON_AUDIT_ROW_H
+#define COMMON_AUDIT_ROW_H
+
+#include "common/audit.h"
+#include "common/keys.h"
+#include "events.pb-c.h"
+
+struct audit_row {
+	struct uuid account, by, target;
+	Events__AuditRow row; /* borrows from these and from the event */
+};
+
+/* False: it is no part of the trail. */
+bool audit_row_of(const struct audit_source *source, const ProtobufCMessage *event,
+                  struct audit_row *ret);
+/* NULL: not known. */
+const Raeh__Origin *audit_origin(const ProtobufCMessage *event);
+
+struct key audit_row_key(const struct uuid *account, uint64_t seq);
+/* Is there when the rows are whole. */
+struct key audit_filled_key(void);
+
+#endif

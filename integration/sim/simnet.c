@@ -370,6 +370,12 @@ void net_bound_kernel_buffer(struct conn *conn, int bytes)
 	(void)bytes;
 }
 
+void net_notice_silence(struct conn *conn, unsigned ms)
+{
+	(void)conn;
+	(void)ms;
+}
+
 void net_respond(struct conn *conn, int status, const char *headers, struct bytes body)
 {
 	(void)conn; /* nobody asks for HTTP here */

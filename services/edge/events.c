@@ -49,6 +49,7 @@ static void begin(struct events *events)
 
 	events->begun = true;
 	net_bound_kernel_buffer(socket->conn, SUBSCRIBE_KERNEL_BYTES);
+	net_notice_silence(socket->conn, EVENTS_SILENCE_MS);
 	net_stream_start(socket->conn, 200,
 	                 HTTP_HEADERS "Content-Type: " TYPE "\r\nX-Accel-Buffering: no\r\n");
 	timer_set(socket->edge->loop, &events->beat, EVENTS_BEAT_MS, on_beat, events);

@@ -16,7 +16,8 @@
 
 #include "services/edge/edge.h"
 
-#define EVENTS_BEAT_MS 15000
+#define EVENTS_BEAT_MS    15000
+#define EVENTS_SILENCE_MS 25000 /* a beat unacknowledged: who vanishes is noticed within 40 s */
 
 /* False: the request is not for here. */
 bool events_request(struct edge *edge, struct conn *conn, const struct net_request *request);

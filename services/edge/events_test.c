@@ -58,6 +58,7 @@ Test(events, tell_what_a_websocket_is_told)
 	cr_assert_eq(conn->status, 200);
 	cr_assert(strstr((char *)conn->headers.data, "Content-Type: text/event-stream\r\n"));
 	cr_assert(has_body(conn, "data: {\"status\":\"subscribed\"}\n\n"));
+	cr_assert_leq(conn->silence_ms + EVENTS_BEAT_MS, 40000, "it is not pinged");
 	publish(1);
 	cr_assert(has_body(conn, "\n\nid: " ID "\ndata: {\"type\":\"hr\","));
 	cr_assert_eq(fake.edge->metrics.sockets_subscribe, 1);

@@ -39,6 +39,7 @@ struct conn {
 	bool slow;      /* what is sent stays queued until client_reads() */
 	size_t queued;
 	bool dropped; /* what was queued */
+	unsigned silence_ms;
 };
 
 struct net {
@@ -164,6 +165,12 @@ void net_wake(struct net *net, struct conn *conn)
 void net_bound_kernel_buffer(struct conn *conn, int bytes)
 {
 	cr_assert((conn->endpoint == NET_SUBSCRIBE || conn->endpoint == NET_HTTP) && bytes > 0);
+}
+
+void net_notice_silence(struct conn *conn, unsigned ms)
+{
+	cr_assert(conn->endpoint == NET_HTTP && ms > 0);
+	conn->silence_ms = ms;
 }
 
 void net_respond(struct conn *conn, int status, const char *headers, struct bytes body)

@@ -152,6 +152,9 @@ void net_wake(struct net *net, struct conn *conn);
 
 /* Small SO_SNDBUF, so that what the kernel holds unsent is bounded (subscribers). */
 void net_bound_kernel_buffer(struct conn *conn, int bytes);
+/* What was sent and is not acknowledged for so long ends it: a peer that vanished and is not pinged
+ * (an event stream) is noticed so. */
+void net_notice_silence(struct conn *conn, unsigned ms);
 
 /* An upgrade that was held goes on: 101, and on_open. */
 void net_upgrade(struct conn *conn);

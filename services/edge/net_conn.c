@@ -11,6 +11,8 @@
  */
 #include "services/edge/net_internal.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -364,6 +366,12 @@ void net_bound_kernel_buffer(struct conn *conn, int bytes)
 {
 	if (conn->lws)
 		(void)setsockopt(socket_fd(conn), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
+
+void net_notice_silence(struct conn *conn, unsigned ms)
+{
+	if (conn->lws)
+		(void)setsockopt(socket_fd(conn), IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
 }
 
 void net_close(struct conn *conn, int code, const char *reason)

@@ -1,5 +1,7 @@
 #include "services/edge/net_test.h"
 
+#include <netinet/tcp.h>
+
 struct fixture seen;
 
 TestSuite(net_http, .timeout = 60);
@@ -299,6 +301,12 @@ Test(net_http, tells_the_owner_that_the_client_went_before_the_answer)
 
 static void begin_stream(void)
 {
+	unsigned ms = 0;
+	socklen_t len = sizeof ms;
+
+	net_notice_silence(seen.conn, 25000);
+	cr_assert_eq(getsockopt(socket_fd(seen.conn), IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &len), 0);
+	cr_assert_eq(ms, 25000);
 	net_stream_start(seen.conn, 200, "Content-Type: text/event-stream\r\n");
 	cr_assert_eq(net_stream_write(seen.conn, BYTES("one\n", 4), 1000), OK);
 	cr_assert_eq(net_stream_write(seen.conn, BYTES("", 0), 1000), OK);

@@ -156,8 +156,11 @@ static void write_out(struct conn *conn)
 		struct packet *packet = LIST_OWNER(link, struct packet, link);
 		const struct buf *data = packet->shared ? &packet->shared->data : &packet->data;
 
-		if (!conn->closing && !net->events->may_move(net->ctx, conn))
+		if (!net->events->may_move(net->ctx, conn)) {
+			if (conn->closing)
+				clear(&conn->outbox); /* as when its time to flush is over */
 			return;
+		}
 		net->watch.handed(net->watch.ctx, conn->peer->client, BYTES(data->data, data->len));
 		to_client(conn, BYTES(data->data, data->len), 0);
 		packet_free(packet);
@@ -329,7 +332,7 @@ size_t net_queued_bytes(const struct conn *conn)
 
 void net_drop_queued(struct conn *conn)
 {
-	(void)conn; /* a client of the simulation reads at once */
+	clear(&conn->outbox);
 }
 
 void net_close(struct conn *conn, int code, const char *reason)

@@ -151,8 +151,8 @@ static void on_closed(void *ctx, struct conn *conn, int code, const char *reason
 		socket_gone(conn_user(conn), code, reason);
 }
 
-/* A socket that is over may still send its close frame; one not yet admitted has nothing
- * to move but that; every other byte needs the lease and a live key. */
+/* A socket that is out of its grant has nothing to send but its close frame, nor has one that is
+ * not yet admitted; every other byte needs the lease and a live key. */
 static bool may_move(void *ctx, struct conn *conn)
 {
 	const struct edge *edge = ctx;
@@ -161,7 +161,7 @@ static bool may_move(void *ctx, struct conn *conn)
 
 	if (http && !socket)
 		return rest_may_move(edge, conn);
-	if (!socket || socket->over || !socket->admitted)
+	if (!socket || (socket->over && !socket->user.grant) || !socket->admitted)
 		return true;
 	return grant_good(edge->grants, &socket->user);
 }

@@ -13,6 +13,12 @@ static struct socket *socket_of(struct grant_user *user)
 	return (struct socket *)((char *)user - offsetof(struct socket, user));
 }
 
+/* What may go while its key lives: the socket stays entered until it has gone. */
+static bool has_queued(const struct socket *socket)
+{
+	return socket->admitted && !socket->held && grant_good(socket->edge->grants, &socket->user);
+}
+
 static void end(struct socket *socket, int code, const char *reason)
 {
 	if (socket->over)
@@ -23,13 +29,18 @@ static void end(struct socket *socket, int code, const char *reason)
 		limit_give_socket(socket->limit);
 	limit_leave(socket->limit);
 	origin_free(TAKE(socket->origin));
-	grant_leave(socket->edge->grants, &socket->user);
+	if (!has_queued(socket))
+		grant_leave(socket->edge->grants, &socket->user);
 	list_remove(&socket->link);
 	socket->ops->ended(socket, code, reason);
 }
 
 static void close_conn(struct socket *socket, int code, const char *reason, bool now)
 {
+	if (socket->admitted && !socket->held && !socket->user.grant) {
+		net_drop_queued(socket->conn); /* it may not go now: then not later either */
+		now = now || net_queued_bytes(socket->conn) > 0;
+	}
 	if (socket->held)
 		reject_close(socket, code, reason, now);
 	else if (socket->ops->close)
@@ -95,6 +106,10 @@ static void on_dead(struct grant_user *user, const char *why)
 {
 	struct socket *socket = socket_of(user);
 
+	if (socket->over) {
+		net_close_now(socket->conn, 4001, why);
+		return;
+	}
 	socket->edge->metrics.revoked_sockets_total++;
 	socket_kill(socket, 4001, why);
 }
@@ -155,6 +170,7 @@ void socket_message(struct socket *socket, bool binary, struct bytes message)
 void socket_gone(struct socket *socket, int code, const char *reason)
 {
 	end(socket, code, reason);
+	grant_leave(socket->edge->grants, &socket->user);
 	socket->conn = NULL;
 	socket->ops->free(socket);
 }

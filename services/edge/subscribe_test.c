@@ -1,4 +1,5 @@
 #include "services/edge/fake_net.h"
+#include "services/edge/socket.h"
 
 TestSuite(subscribe, .init = edge_serves, .fini = edge_close);
 
@@ -155,6 +156,36 @@ Test(subscribe, goes_with_its_key)
 	turn();
 	cr_assert_eq(conn->code, 4001);
 	cr_assert(conn->now);
+}
+
+Test(subscribe, is_told_behind_its_end_only_what_its_key_still_may)
+{
+	struct conn *conn = subscribed((struct fake_key){ 0 });
+	struct notice_of space;
+	Auth__Notice *notice = notice_fill(&space, 5, 1);
+
+	publish(1, "hr", "watch");
+	socket_end(conn_user(conn), 1013, "reconnect later");
+	cr_assert_eq(conn->code, 1013);
+	cr_assert_not(conn->dropped);
+	cr_assert(may_move(conn), "what is queued goes first");
+	lease_take_notices(fake.edge->lease, &notice, 1);
+	cr_assert_not(may_move(conn), "but nothing from the notice on");
+	turn();
+	cr_assert(conn->now);
+}
+
+Test(subscribe, is_told_nothing_more_when_it_ends_without_a_lease)
+{
+	struct conn *conn = subscribed((struct fake_key){ 0 });
+
+	pass(FAKE_LEASE_MS);
+	cr_assert_not(may_move(conn));
+	publish(1, "hr", "watch");
+	socket_end(conn_user(conn), 1013, "reconnect later");
+	cr_assert(conn->dropped);
+	cr_assert_not(conn->now);
+	cr_assert(may_move(conn), "the close frame alone");
 }
 
 Test(echo, answers_an_admitted_client_with_what_it_sent, .init = edge_serves, .fini = edge_close)

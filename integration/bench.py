@@ -258,7 +258,7 @@ def bench_idle():
     with Bench(PULSE_MODEL) as b:
         used = idle_memory(b, 5000)
         row("5,000 sockets: bytes a socket at the edge", f"{used['edge-0']:.0f}", "aim 4096")
-        row("  a session at the publisher (its analysis), at the router",
+        row("  a session without a frame at the publisher, at the router",
             f"{used['publisher-0']:.0f}, {used['router']:.0f}", "write buffers included")
     with tempfile.TemporaryDirectory(prefix="raeh-bench-") as directory:
         cert, key = certificate(directory)
@@ -402,12 +402,17 @@ WIDE = ["--limit-requests", "1000000"]  # looked at, never reached
 SOCKETS, PIPELINED = 8, 16
 
 
+def ask(path, credential, method="GET", body=""):
+    length = f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n" if body else ""
+    return (f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{length}"
+            f"Authorization: Bearer {credential}\r\n\r\n{body}").encode()
+
+
 class Reader:
     """One connection kept alive; so little of a client that the stack is what is measured."""
 
     def __init__(self, b, path):
-        self.request = (f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                        f"Authorization: Bearer {b.keys[0].key}\r\n\r\n").encode()
+        self.request = ask(path, b.keys[0].key)
         self.sock = socket.create_connection(("127.0.0.1", b.stack.port), timeout=30)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.got = b""
@@ -416,16 +421,20 @@ class Reader:
         self.sock.sendall(self.request * n)
 
     def answers(self, n):
+        """Their bodies."""
+        bodies = []
         for _ in range(n):
             while (end := self.got.find(b"\r\n\r\n")) < 0:
                 self.more()
             head = self.got[:end]
-            assert head.startswith(b"HTTP/1.1 200"), head[:200]
+            assert head.startswith(b"HTTP/1.1 20"), head[:200]
             at = head.lower().index(b"content-length: ") + 16
             whole = end + 4 + int(head[at:].split(b"\r\n")[0])
             while len(self.got) < whole:
                 self.more()
+            bodies.append(self.got[end + 4:whole])
             self.got = self.got[whole:]
+        return bodies
 
     def more(self):
         part = self.sock.recv(1 << 18)
@@ -470,6 +479,44 @@ def bench_rest():
         reads(b, "GET a session (noted in the audit trail)", f"/v1/sessions/{session}")
     with Bench(PULSE_MODEL, "--limit-requests", "0") as b:
         reads(b, "GET a device model, without limits", f"/v1/device-models/{b.model}")
+
+
+def in_waves(b, readers, requests):
+    """Each request once, over several connections: their bodies, and as reads() what it took."""
+    cpu, at, bodies, size = b.cpu(), time.monotonic(), [], SOCKETS * PIPELINED
+    for start in range(0, len(requests), size):
+        parts = [requests[start + n:start + n + PIPELINED] for n in range(0, size, PIPELINED)]
+        for reader, part in zip(readers, parts):
+            reader.sock.sendall(b"".join(part))
+        for reader, part in zip(readers, parts):
+            bodies += reader.answers(len(part))
+    return bodies, time.monotonic() - at, spent(cpu, b.cpu())
+
+
+def bench_tokens():
+    """tokens a second that an edge verifies while it knows their key's rights; no question to auth"""
+    with Bench(PULSE_MODEL, *WIDE) as b:
+        path = f"/v1/device-models/{b.model}"
+        readers = [Reader(b, path) for _ in range(SOCKETS)]
+        for reader in readers:
+            reader.send(1)
+            reader.answers(1)  # the key's rights are known from here on
+        bodies, _, _ = in_waves(b, readers, [
+            ask("/v1/tokens", b.keys[0].key, "POST", json.dumps({"ttl_s": 600 + n}))
+            for n in range(4096)])  # two with the same end would be the same token
+        requests = [ask(path, token) for token in {json.loads(body)["token"] for body in bodies}]
+        edge = []
+        for title in ("a token never seen before", "the same tokens again"):
+            _, took, cost = in_waves(b, readers, requests)
+            edge.append(cost["edge"] / len(requests))
+            row(f"GET a device model with {title}: requests/s", f"{len(requests) / took:.0f}",
+                f"us of CPU each: {per(cost, len(requests))}")
+        row("verifications a core-second of the edge", f"{1e6 / (edge[0] - edge[1]):.0f}",
+            f"{edge[0] - edge[1]:.1f} us of CPU each, by difference")
+    out = subprocess.run([BIN / "integration/bench_edge"], capture_output=True, check=True)
+    cost = json.loads(out.stdout)
+    row("alone: a token read and held against its key: us", f"{cost['token'] / 1000:.1f}",
+        f"the Ed25519 signature of it {cost['ed25519'] / 1000:.1f}")
 
 
 def bench_limits():

@@ -1,21 +1,26 @@
 /*
- * bench_edge - what the limits and the audit trail cost the edge, alone: CPU ns by the call.
+ * bench_edge - what limits, audit trail and tokens cost the edge, alone: CPU ns by the call.
  *
- *     bench_edge      {"frame_off","frame","request_off","request","read"}
+ *     bench_edge      {"frame_off","frame","request_off","request","read","token","ed25519"}
  *
  * frame, request: with limits that are not reached; …_off: without any. read: noting that health
- * data was read.
+ * data was read. token: reading one and holding it against its key's rights; ed25519: the check of
+ * its signature, which is a part of that.
  */
+#include "common/token.h"
 #include "common/wire.h"
 #include "services/edge/limit.h"
 #include "services/edge/reads.h"
 
+#include <sodium.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #define FRAMES   20000000
 #define REQUESTS 2000000
 #define READS    2000000
+#define TOKENS   20000
 #define PATHS    64
 
 static double cpu_ns(void)
@@ -81,6 +86,43 @@ static double reads(struct loop *loop, const Raeh__Principal *principal)
 	return (cpu_ns() - began) / READS;
 }
 
+static double tokens(const Raeh__Principal *rights)
+{
+	const uint8_t seed[TOKEN_SEED_BYTES] = { 7 };
+	Raeh__Principal principal = *rights;
+	uint8_t key[TOKEN_KEY_BYTES];
+	char text[TOKEN_TEXT];
+	double began;
+
+	principal.has_is_token = principal.is_token = 1;
+	principal.has_expires_ms = 1;
+	principal.expires_ms = INT64_MAX;
+	token_key_of(seed, key);
+	token_make(&principal, seed, text);
+	began = cpu_ns();
+	for (int i = 0; i < TOKENS; i++) {
+		Raeh__Principal *token = token_open(text, key);
+
+		MUST(token && token_is_within(token, rights));
+		wire_free(&token->base);
+	}
+	return (cpu_ns() - began) / TOKENS;
+}
+
+static double signatures(void)
+{
+	uint8_t key[crypto_sign_PUBLICKEYBYTES], secret[crypto_sign_SECRETKEYBYTES];
+	uint8_t signature[crypto_sign_BYTES], message[128] = { 0 };
+	double began;
+
+	MUST(crypto_sign_keypair(key, secret) == 0);
+	MUST(crypto_sign_detached(signature, NULL, message, sizeof message, secret) == 0);
+	began = cpu_ns();
+	for (int i = 0; i < TOKENS; i++)
+		MUST(crypto_sign_verify_detached(signature, message, sizeof message, key) == 0);
+	return (cpu_ns() - began) / TOKENS;
+}
+
 int main(void)
 {
 	AUTO(loop_free) struct loop *loop = loop_new();
@@ -92,7 +134,8 @@ int main(void)
 	limits(loop, 0, &principal, &frame_off, &request_off);
 	limits(loop, 1000000000, &principal, &frame, &request);
 	(void)printf("{\"frame_off\":%.1f,\"frame\":%.1f,\"request_off\":%.1f,\"request\":%.1f,"
-	             "\"read\":%.1f}\n",
-	             frame_off, frame, request_off, request, reads(loop, &principal));
+	             "\"read\":%.1f,\"token\":%.1f,\"ed25519\":%.1f}\n",
+	             frame_off, frame, request_off, request, reads(loop, &principal),
+	             tokens(&principal), signatures());
 	return 0;
 }

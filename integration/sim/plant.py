@@ -48,9 +48,10 @@ FAULTS = [
     ("a-lost-batch-is-not-sent-again", "services/edge/uplink.c",
      "\t\t\tgo_back(stream, stream->acked);\n", "\t\t\tcontinue;\n", 2000, "P[37]"),
     ("the-feed-skips-holes", "services/edge/feed.c",
-     "\t\tif (numbered->number > source->next)\n\t\t\tbreak; /* a hole: fetched from here on */\n"
-     "\t\tsource->next++;\n",
-     "\t\tsource->next = numbered->number + 1;\n", 2000, "P6"),
+     "\t\t       published->insights[end]->number == source->next) {\n"
+     "\t\t\tsource->next++;\n",
+     "\t\t       published->insights[end]->number >= source->next) {\n"
+     "\t\t\tsource->next = published->insights[end]->number + 1;\n", 2000, "P6"),
 ]
 
 

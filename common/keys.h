@@ -66,10 +66,10 @@
 #define PARTITION_OWN 0xfffe /* rows of the process itself */
 
 /* What rows share that come mostly one behind the other (store_open()): the table, where they are
- * numbered by time; or the session, and the first byte of a number: rows of which a session has
- * but one are shorter and have no part in it. */
-#define KEY_RUN_TABLE   (2 + 16 + 1)
-#define KEY_RUN_SESSION (KEY_RUN_TABLE + 16 + 1)
+ * numbered by time; or the session; and the first byte of a number: rows of which a session has
+ * but one, and the key of a whole table or session, are shorter and have no part in it. */
+#define KEY_RUN_TABLE   (2 + 16 + 1 + 1)
+#define KEY_RUN_SESSION (KEY_RUN_TABLE + 16)
 
 struct key {
 	uint8_t data[KEY_MAX];

@@ -29,7 +29,8 @@ struct store_scan;
 typedef void store_synced_fn(void *ctx);
 
 /* Makes the directory. run_bytes: rows whose keys begin with the same so many bytes are written
- * mostly in the order of their keys; this costs less then. ERR_IO: see why (a line in words, 256
+ * mostly in the order of their keys; this costs less then. No deleted range may begin with a key
+ * of so many bytes. ERR_IO: see why (a line in words, 256
  * bytes). ERR_CONFLICT: another process has it open. */
 CHECKED enum err store_open(const char *directory, size_t run_bytes, struct loop *loop,
                             char why[256], struct store **ret);

@@ -24,12 +24,14 @@
 #define WRITE_BUFFERS       4 /* three may wait for the disk before writing does */
 #define BLOCK_CACHE_BYTES   (16 * MIB)
 #define LEVEL_BASE_BYTES    (64 * MIB)
-#define BUFFER_FILTER_SHARE 0.05 /* of a write buffer */
-#define BLOOM_BITS          10   /* one in a hundred lookups of an absent key reads the disk */
-#define OPEN_FILES          256  /* the sockets of the process need the rest */
+#define BUFFER_FILTER_SHARE 0.05     /* of a write buffer */
+#define BLOOM_BITS          10       /* one in a hundred lookups of an absent key reads the disk */
+#define OPEN_FILES          256      /* the sockets of the process need the rest */
+#define NO_RUNS             SIZE_MAX /* no key is so long */
 
 struct rocksdb_store {
 	struct store store;
+	size_t run_bytes;
 	char *directory;
 	rocksdb_t *db;
 	rocksdb_options_t *options;
@@ -79,6 +81,15 @@ static void reclaim_ranges(struct rocksdb_store *store, const struct store_batch
 			store_reclaim_range(store->reclaim, op.key, op.value);
 }
 
+/* RocksDB keeps ranges in a list of their own, but a run's last place is one for both lists: a
+ * range that was a part of a run would be put behind a row of the other, and end the process. */
+static void translate_range(struct rocksdb_store *store, const struct op *op)
+{
+	MUST(op->key.len < store->run_bytes);
+	rocksdb_writebatch_delete_range(store->batch, op->key.data, op->key.len, op->value.data,
+	                                op->value.len);
+}
+
 static void translate(struct rocksdb_store *store, const struct store_batch *batch)
 {
 	struct op op;
@@ -91,8 +102,7 @@ static void translate(struct rocksdb_store *store, const struct store_batch *bat
 		else if (op.kind == OP_DELETE)
 			rocksdb_writebatch_delete(store->batch, op.key.data, op.key.len);
 		else
-			rocksdb_writebatch_delete_range(store->batch, op.key.data, op.key.len,
-			                                op.value.data, op.value.len);
+			translate_range(store, &op);
 	}
 }
 
@@ -366,6 +376,7 @@ enum err store_open(const char *directory, size_t run_bytes, struct loop *loop, 
 	store->directory = xstrdup(directory);
 	store_init(&store->store, &rocksdb_engine, loop);
 	store_space_init(&store->space, store->directory);
+	store->run_bytes = run_bytes;
 	set_options(store, run_bytes);
 
 	/* The threads made here, RocksDB's and ours, never take the process's signals. */
@@ -437,7 +448,7 @@ enum err store_open_to_read(const char *directory, char why[256], struct store *
 	store = xcalloc(1, sizeof *store);
 	store->directory = xstrdup(directory);
 	store_init(&store->store, &reader_engine, NULL);
-	set_options(store, 1);
+	set_options(store, NO_RUNS);
 	rocksdb_options_set_create_if_missing(store->options, 0);
 	rocksdb_options_set_max_open_files(store->options, -1); /* the owner may delete them */
 	/* What its owner would do without (a log's broken part) is to be known here; the end may be

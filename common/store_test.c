@@ -551,3 +551,28 @@ Test(store_twin, covers_only_what_was_written_before_the_sync_was_asked_for)
 	done();
 	clock_set_source(NULL, NULL, 0);
 }
+
+/* As auth erases an account, a router and a publisher a session, while new rows come. */
+EITHER(erases_the_runs_of_a_table_while_others_are_written)
+{
+	struct uuid account = { { 7 } };
+	struct buf got = { 0 };
+
+	for (uint64_t n = 0; n < 400; n++) {
+		struct key key, from, to;
+
+		key_start(&key, PARTITION_OWN, &account, "abc"[n % 3]);
+		key_add_u64(&key, n);
+		batch_put(batch, key_bytes(&key), BYTES(&n, sizeof n));
+		if (n % 10 == 9) {
+			key_start(&from, PARTITION_OWN, &account, 'b');
+			key_end_of(&from, &to);
+			batch_delete_range(batch, key_bytes(&from), key_bytes(&to));
+		}
+		cr_assert_eq(store_write(store, batch), OK);
+		batch_clear(batch);
+		cr_assert_eq(store_get(store, key_bytes(&key), &got),
+		             n % 10 == 9 && n % 3 == 1 ? ERR_NOT_FOUND : OK);
+	}
+	buf_free(&got);
+}

@@ -35,7 +35,7 @@ int main(int argc, char **argv)
 
 	if (argc != 4)
 		return 2;
-	if (store_open(argv[1], KEY_RUN_TABLE, loop, why, &store) != OK) {
+	if (store_open(argv[1], KEY_RUN_SESSION, loop, why, &store) != OK) {
 		(void)fprintf(stderr, "%s\n", why);
 		return EXIT_FAILURE;
 	}

@@ -103,7 +103,7 @@ int main(int argc, char **argv)
 	}
 	MUST(sodium_init() >= 0);
 	loop = loop_new();
-	if (store_open(argv[1], KEY_RUN_TABLE, loop, why, &store) != OK) {
+	if (store_open(argv[1], KEY_RUN_SESSION, loop, why, &store) != OK) {
 		(void)fprintf(stderr, "%s: %s\n", argv[1], why);
 		return EXIT_FAILURE;
 	}

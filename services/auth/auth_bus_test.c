@@ -36,7 +36,7 @@ static void start(void)
 
 	(void)snprintf(path, sizeof path, "%s/store", directory);
 	cr_assert_eq(bus_open(loop, &config, &bus), OK);
-	cr_assert_eq(store_open(path, KEY_RUN_TABLE, loop, why, &store), OK, "%s", why);
+	cr_assert_eq(store_open(path, KEY_RUN_SESSION, loop, why, &store), OK, "%s", why);
 	hasher = hasher_new(loop, HASHER_THREADS);
 	deps.bus = bus;
 	deps.store = store;

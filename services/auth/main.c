@@ -30,7 +30,8 @@ static bool sign_up_of(const char *text, enum sign_up *ret)
 
 static int run(struct process *process, int64_t lease_ms, enum sign_up sign_up)
 {
-	AUTO(store_close) struct store *store = process_store(process, "auth", KEY_RUN_TABLE);
+	/* Not by table: ranges of notices, also those of an older log, begin within one. */
+	AUTO(store_close) struct store *store = process_store(process, "auth", KEY_RUN_SESSION);
 	AUTO(hasher_free) struct hasher *hasher = hasher_new(process->loop, HASHER_THREADS);
 	AUTO(auth_free) struct auth *auth = NULL;
 	struct auth_deps deps = { .loop = process->loop,

@@ -12,6 +12,7 @@
 
 #define REQUEST_MS    2000 /* a batch unanswered that long is given up and sent anew      */
 #define HOLD_OFF_MS   100  /* a publisher that is away or full is asked again after this  */
+#define LATER_MS      20   /* a stream that its publisher has put off is sent again after */
 #define BATCH_STREAMS 4096
 #define SUPERSEDED    "superseded by a newer connection of this device"
 
@@ -38,6 +39,8 @@ struct stream {
 	Publisher__Closing *closing; /* the last item, numbered next - 1 */
 	bool has_refused_frame;
 	Publisher__Refused refused_frame; /* for the closing */
+	struct timer later;               /* set: its publisher has put it off */
+	bool careful; /* it was put off: one frame at a time until one is taken */
 	struct stream_events events;
 	void *ctx;
 	bool refused;
@@ -90,6 +93,24 @@ struct batch {
 static void send_or_wait(struct uplink *uplink);
 static void flush(struct uplink *uplink);
 
+static void mark_dirty(struct stream *stream);
+
+static void on_later(void *ctx)
+{
+	struct stream *stream = ctx;
+
+	mark_dirty(stream);
+	send_or_wait(stream->uplink);
+}
+
+/* The others go on meanwhile. */
+static void put_off(struct stream *stream)
+{
+	stream->careful = true;
+	list_remove(&stream->dirty);
+	timer_set(stream->uplinks->deps.loop, &stream->later, LATER_MS, on_later, stream);
+}
+
 static uint64_t closing_number(const struct stream *stream)
 {
 	return stream->closing ? stream->next - 1 : UINT64_MAX;
@@ -103,6 +124,8 @@ static bool is_resuming(const struct stream *stream)
 
 static bool something_to_send(const struct stream *stream)
 {
+	if (stream->later.place != 0 || (stream->careful && stream->sent > stream->acked))
+		return false;
 	return is_resuming(stream) ? stream->sent == 0 : stream->sent < stream->next;
 }
 
@@ -192,6 +215,7 @@ static void stream_free(struct stream *stream)
 	set_unsent_bytes(stream, 0);
 	while (stream->first)
 		drop_first(stream);
+	timer_stop(stream->uplinks->deps.loop, &stream->later);
 	list_remove(&stream->dirty);
 	list_remove(&stream->hungry);
 	map_remove(&stream->uplinks->by_session, &stream->by_session);
@@ -244,6 +268,8 @@ static void acknowledge(struct stream *stream, uint64_t next)
 		if (i > 0 && i != closing_number(stream))
 			drop_first(stream);
 	stream->acked = next;
+	stream->careful = stream->later.place != 0;
+	mark_dirty(stream);
 	if (!something_to_send(stream))
 		list_remove(&stream->dirty);
 	if (stream->closing && next == stream->next) {
@@ -343,11 +369,12 @@ static void on_taken(struct batch *batch, const Publisher__Taken *taken, size_t 
 		return;
 	}
 	if (taken->next < part->end) {
-		if (taken->next <= part->first && taken->next <= stream->acked)
-			hold_off(
-			        batch->uplink); /* nothing was taken: full, or it waits for a gap */
+		if (!taken->later && taken->next <= part->first && taken->next <= stream->acked)
+			hold_off(batch->uplink); /* nothing was taken: it is full */
 		go_back(stream, taken->next);
 	}
+	if (taken->later && taken->next < part->end)
+		put_off(stream);
 	acknowledge(stream, taken->next);
 }
 
@@ -423,8 +450,8 @@ static void pack_stream(struct packing *packing, struct stream *stream)
 		stream->sent = 1;
 		packing->bytes += protobuf_c_message_get_packed_size(&stream->opening->base);
 	}
-	while (stream->unsent &&
-	       (packing->n_frames == before || packing->bytes < UPLINK_BATCH_MOST)) {
+	while (stream->unsent && (packing->n_frames == before ||
+	                          (packing->bytes < UPLINK_BATCH_MOST && !stream->careful))) {
 		pack_frame(packing, stream->unsent);
 		set_unsent_bytes(stream, stream->unsent_bytes - stream->unsent->len);
 		stream->unsent = stream->unsent->next;

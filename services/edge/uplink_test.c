@@ -158,6 +158,8 @@ static struct seen seen(void)
 	return seen_in(asked("publisher-0"), 0);
 }
 
+static bool puts_off; /* the next answer */
+
 static void answer(struct question *question, unsigned session, uint64_t next, int code)
 {
 	Publisher__PublisherReply reply = PUBLISHER__PUBLISHER_REPLY__INIT;
@@ -167,6 +169,8 @@ static void answer(struct question *question, unsigned session, uint64_t next, i
 
 	taken.session = wire_bytes_of(&id);
 	taken.next = next;
+	taken.has_later = taken.later = puts_off;
+	puts_off = false;
 	taken.has_close_code = code != 0;
 	taken.close_code = (uint32_t)code;
 	taken.close_reason = code ? (char *)"because" : NULL;
@@ -374,6 +378,39 @@ Test(uplink, holds_off_when_nothing_was_taken)
 	pass(1);
 	cr_assert_eq(seen().first, 1);
 	cr_assert_eq(seen().frames, 2);
+}
+
+Test(uplink, sends_a_stream_that_is_put_off_again_in_a_while_and_the_others_meanwhile)
+{
+	struct stream *stream = opened(1, &owner[0]), *other = opened(2, &owner[1]);
+
+	add(stream, 100, 5); /* 1 to 5 */
+	turn();
+	puts_off = true;
+	take(1, 2);
+	cr_assert_eq(owner[0].acked, 1);
+	add(other, 100, 1);
+	turn();
+	cr_assert_eq(seen().sessions, 1);
+	take(2, 2);
+	cr_assert_eq(owner[1].acked, 1, "nobody waits for the other");
+	pass(20);
+	turn();
+	cr_assert_eq(seen().first, 2);
+	cr_assert_eq(seen().frames, 1, "one, to see whether it is taken now");
+	add(stream, 100, 1);
+	turn();
+	cr_assert_eq(asked_count("publisher-0"), 1);
+	puts_off = true;
+	take(1, 2);
+	pass(20);
+	turn();
+	take(1, 3);
+	turn();
+	cr_assert_eq(seen().first, 3);
+	cr_assert_eq(seen().frames, 4);
+	take(1, 7);
+	cr_assert_eq(owner[0].acked, 6);
 }
 
 Test(uplink, is_not_led_back_by_a_stale_answer)

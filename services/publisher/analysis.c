@@ -2,6 +2,7 @@
 
 #include "services/publisher/dsp/vitals.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,9 +68,19 @@ struct queue {
 	size_t head, len, cap;
 };
 
+/* A frame on its way to the grid. */
+struct push {
+	struct source *source; /* NULL: it is not analysed */
+	const uint8_t *payload;
+	uint32_t count, at;
+	int64_t k; /* of its first sample on the grid */
+	struct grid_placed placed;
+};
+
 struct analysis {
 	struct state *state;
 	struct queue queue;
+	struct push push;
 };
 
 static const struct {
@@ -481,26 +492,41 @@ static bool read_values(const struct source *source, const uint8_t *sample, int3
 	return is_clipped;
 }
 
-static struct grid_placed place(struct analysis *analysis, struct source *source, int64_t t_ms,
-                                const uint8_t *payload, uint32_t sample_count)
+static void begin_placing(struct analysis *analysis, struct source *source, int64_t t_ms,
+                          const uint8_t *payload, uint32_t sample_count)
 {
 	struct state *state = analysis->state;
-	void *room = room_of(state, source->room);
-	size_t stride = (size_t)source->slot_channels * source->sample_bytes;
-	struct grid_placed placed = { 0 };
-	int64_t k;
 
 	if (!source->grid.started)
-		grid_start(&source->grid, room, t_ms, state->origin_ms + state->second * 1000);
-	k = grid_index(&source->grid, t_ms);
-	for (uint32_t i = 0; i < sample_count; i++) {
-		int32_t value[FRONT_CHANNELS];
-		bool is_clipped = read_values(source, payload + i * stride, value);
+		grid_start(&source->grid, room_of(state, source->room), t_ms,
+		           state->origin_ms + state->second * 1000);
+	analysis->push = (struct push){ .source = source,
+		                        .payload = payload,
+		                        .count = sample_count,
+		                        .k = grid_index(&source->grid, t_ms) };
+}
 
-		while (!grid_put(&source->grid, room, k + i, is_clipped ? NULL : value, &placed))
+/* False: so many seconds were computed, and it is not whole. */
+static bool place_some(struct analysis *analysis, unsigned seconds)
+{
+	struct state *state = analysis->state;
+	struct push *push = &analysis->push;
+	struct source *source = push->source;
+	void *room = room_of(state, source->room);
+	size_t stride = (size_t)source->slot_channels * source->sample_bytes;
+
+	for (; push->at < push->count; push->at++) {
+		int32_t value[FRONT_CHANNELS];
+		bool is_clipped = read_values(source, push->payload + push->at * stride, value);
+
+		while (!grid_put(&source->grid, room, push->k + push->at, is_clipped ? NULL : value,
+		                 &push->placed)) {
+			if (seconds-- == 0)
+				return false;
 			compute_until(analysis, state->second + 1);
+		}
 	}
-	return placed;
+	return true;
 }
 
 /* Nothing is computed yet and an earlier frame comes: the session began with it. */
@@ -532,26 +558,50 @@ static int64_t follow_time(struct analysis *analysis, unsigned slot, int64_t t0_
 	return t0_ms - state->base_ms;
 }
 
-struct analysis_placed analysis_push(struct analysis *analysis, unsigned slot, int64_t t0_ms,
-                                     const uint8_t *payload, uint32_t sample_count)
+void analysis_push_begin(struct analysis *analysis, unsigned slot, int64_t t0_ms,
+                         const uint8_t *payload, uint32_t sample_count)
 {
 	struct state *state = analysis->state;
 	struct source *source;
-	struct grid_placed placed;
 	int64_t span_ms, t_ms;
 
+	analysis->push = (struct push){ 0 };
 	if (slot >= ANALYSIS_MAX_SLOTS || state->source_of[slot] == NO_SOURCE || sample_count == 0)
-		return (struct analysis_placed){ 0 };
-	if (t0_ms < -T0_LIMIT_MS || t0_ms > T0_LIMIT_MS)
-		return (struct analysis_placed){ .late = sample_count };
+		return;
+	if (t0_ms < -T0_LIMIT_MS || t0_ms > T0_LIMIT_MS) {
+		analysis->push.placed.late = sample_count;
+		return;
+	}
 	source = &state->source[state->source_of[slot]];
 	span_ms = (int64_t)(sample_count * 1000 / (source->grid.rate_hz * source->grid.stride));
 	t_ms = follow_time(analysis, slot, t0_ms, span_ms);
 	if (span_ms > state->frame_span_ms)
 		state->frame_span_ms = span_ms < FRAME_SPAN_MS ? span_ms : FRAME_SPAN_MS;
-	placed = place(analysis, source, t_ms, payload, sample_count);
-	advance(analysis);
-	return (struct analysis_placed){ placed.stored, placed.overlapped, placed.late };
+	begin_placing(analysis, source, t_ms, payload, sample_count);
+}
+
+bool analysis_push_some(struct analysis *analysis, unsigned seconds, struct analysis_placed *ret)
+{
+	const struct push *push = &analysis->push;
+
+	if (push->source) {
+		if (!place_some(analysis, seconds))
+			return false;
+		advance(analysis);
+	}
+	*ret = (struct analysis_placed){ push->placed.stored, push->placed.overlapped,
+		                         push->placed.late };
+	return true;
+}
+
+struct analysis_placed analysis_push(struct analysis *analysis, unsigned slot, int64_t t0_ms,
+                                     const uint8_t *payload, uint32_t sample_count)
+{
+	struct analysis_placed placed;
+
+	analysis_push_begin(analysis, slot, t0_ms, payload, sample_count);
+	MUST(analysis_push_some(analysis, UINT_MAX, &placed));
+	return placed;
 }
 
 void analysis_finish(struct analysis *analysis)

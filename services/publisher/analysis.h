@@ -88,6 +88,13 @@ AUTO_FREE(struct analysis, analysis_free)
 struct analysis_placed analysis_push(struct analysis *analysis, unsigned slot, int64_t t0_ms,
                                      const uint8_t *payload, uint32_t sample_count);
 
+/* The same in slices: begins with a frame, whose payload must stay until it is whole, and goes on
+ * for about so many seconds of its samples. True: it is whole. Nothing else is done with the
+ * analysis until then. */
+void analysis_push_begin(struct analysis *analysis, unsigned slot, int64_t t0_ms,
+                         const uint8_t *payload, uint32_t sample_count);
+bool analysis_push_some(struct analysis *analysis, unsigned seconds, struct analysis_placed *ret);
+
 /* Takes the due insights one by one, in order of t_ms; false: none left. */
 bool analysis_next(struct analysis *analysis, struct analysis_insight *ret);
 

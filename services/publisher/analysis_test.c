@@ -199,6 +199,27 @@ Test(analysis, says_the_same_whether_frames_hold_a_sample_or_ten_seconds)
 	assert_same(&of_fine, &of_coarse);
 }
 
+Test(analysis, says_the_same_of_a_frame_in_slices)
+{
+	static uint8_t payload[2 * 300 * RATE];
+	AUTO(analysis_free) struct analysis *whole = analysis_new(&watch_config);
+	AUTO(analysis_free) struct analysis *sliced = analysis_new(&watch_config);
+	struct heard of_whole = { .count = 0 }, of_sliced = { .count = 0 };
+	struct analysis_placed placed = push_light(whole, 0, 300 * RATE, 72), in_slices;
+	unsigned slices = 1;
+
+	take(whole, &of_whole);
+	fill_light(payload, 0, 300 * RATE, 72);
+	analysis_push_begin(sliced, LIGHT, 0, payload, 300 * RATE);
+	while (!analysis_push_some(sliced, 7, &in_slices))
+		slices++;
+	take(sliced, &of_sliced);
+
+	cr_assert_geq(slices, 300 / 7 - 10);
+	cr_assert_eq(placed.stored, in_slices.stored);
+	assert_same(&of_whole, &of_sliced);
+}
+
 Test(analysis, says_the_same_at_any_time_of_the_epoch)
 {
 	AUTO(analysis_free) struct analysis *then = analysis_new(&watch_config);

@@ -26,6 +26,7 @@ void items_init(struct items *items)
 {
 	items->batch = batch_new();
 	list_init(&items->touched);
+	session_works_init(&items->works);
 }
 
 void items_done(struct items *items)
@@ -274,29 +275,60 @@ static void take_frame(struct items *items, struct session *session, struct byte
 	}
 }
 
-/* The items numbered session->next and above; those below were taken before. */
-static void take_new(struct items *items, struct session *session,
-                     const Publisher__SessionItems *run)
+/* Some of a run, and of a request; but at least one frame of a run. */
+static bool is_enough(const struct items *items, double run_s)
+{
+	return run_s >= ITEMS_RUN_S || (run_s > 0 && items->request_s >= ITEMS_REQUEST_S);
+}
+
+/* The frames numbered session->next and above; those below were taken before. False: the next one
+ * has to wait, and *ret_long is it when it is long. */
+static bool take_frames(struct items *items, struct session *session,
+                        const Publisher__SessionItems *run, struct bytes *ret_long)
 {
 	uint64_t first_frame = run->first + (run->opening ? 1 : 0);
-	uint64_t closing = first_frame + run->n_frames;
+	double run_s = 0;
+
+	for (uint64_t number = session->next; number < first_frame + run->n_frames; number++) {
+		const ProtobufCBinaryData *data = &run->frames[number - first_frame];
+		struct bytes frame = BYTES(data->data, data->len);
+
+		if (is_enough(items, run_s))
+			return false;
+		if (!session_may_take(session, frame)) {
+			*ret_long = frame;
+			return false;
+		}
+		if (session_frame_s(session, frame) < SESSION_LONG_S) {
+			run_s += session_frame_s(session, frame);
+			items->request_s += session_frame_s(session, frame);
+		}
+		take_frame(items, session, frame);
+	}
+	return true;
+}
+
+static void take_new(struct items *items, struct session *session, struct entry *entry)
+{
+	const Publisher__SessionItems *run = entry->run;
+	struct bytes waiting = { 0 };
+	uint64_t closing = run->first + (run->opening ? 1 : 0) + run->n_frames;
 	uint64_t before = session->next;
 
-	for (uint64_t number = session->next; number < closing; number++) {
-		const ProtobufCBinaryData *frame = &run->frames[number - first_frame];
-
-		take_frame(items, session, BYTES(frame->data, frame->len));
-	}
+	if (!take_frames(items, session, run, &waiting))
+		entry->taken.has_later = entry->taken.later = true;
 	if (run->closing && session->next == closing) {
 		if (!session->closed)
 			items->metrics->sessions_closed_total++;
 		session_close(session, run->closing, false);
 		session->next++;
 	}
-	if (session->next == before && !list_linked(&session->touched))
-		return;
-	items_touch(items, session);
-	settle(items, session);
+	if (session->next > before || list_linked(&session->touched)) {
+		items_touch(items, session);
+		settle(items, session);
+	}
+	if (waiting.data)
+		session_work_begin(&items->works, session, waiting);
 }
 
 /* When the session ended here; and what its socket must hear when another has closed it. */
@@ -354,10 +386,11 @@ static void take_run(struct items *items, struct entry *entry)
 	if (has_opening != (run->first == 0) || (!entry->session && !has_opening) ||
 	    (entry->session && run->first > entry->session->next)) {
 		items->metrics->items_out_of_order_total++;
+		entry->taken.has_later = entry->taken.later = entry->session != NULL;
 		return;
 	}
 	if ((entry->session && entry->session->next > 0) || take_opening(items, &name, entry))
-		take_new(items, entry->session, run);
+		take_new(items, entry->session, entry);
 }
 
 /* ---- the request ---- */
@@ -432,6 +465,7 @@ void items_take(struct items *items, const Publisher__Items *request, struct buf
 	size_t n = request->n_sessions;
 	struct entry *entries = make_entries(request);
 
+	items->request_s = 0;
 	if (store_room(items->store) != OK)
 		look_up_runs(items, entries, n);
 	else

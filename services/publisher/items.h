@@ -9,6 +9,10 @@
  * it. A write that is refused takes nothing of the whole request: its sessions leave the
  * memory, so that memory and store agree, and the edge, told the old `next`, sends again.
  *
+ * One session's work never holds up another's for long: of a run that is worth more than some
+ * minutes of signal the rest is left for later, and a frame of minutes is analysed in slices
+ * before it is taken (session_work.h). Taken.later says so.
+ *
  * A session that is resumed has a new epoch: its opening comes again, alone, and is answered with
  * the number that is next. Items of a lower epoch are refused, whatever they are.
  *
@@ -23,6 +27,10 @@
 #include "services/publisher/outbox.h"
 #include "services/publisher/publisher_metrics.h"
 #include "services/publisher/session_table.h"
+#include "services/publisher/session_work.h"
+
+#define ITEMS_RUN_S     250  /* of a session's time are taken of one run, … */
+#define ITEMS_REQUEST_S 5000 /* … and of all of a request, before the rest has to wait */
 
 struct items {
 	struct store *store;
@@ -35,6 +43,8 @@ struct items {
 	struct store_batch *batch;
 	struct list touched; /* sessions whose changes are in the batch */
 	struct session_pendings pendings;
+	struct session_works works; /* the owner has them go on */
+	double request_s;           /* taken of the request, in time of its sessions */
 };
 
 /* The fields up to `publishers` are set by the owner. */

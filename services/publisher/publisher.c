@@ -31,6 +31,7 @@ struct publisher {
 	struct turns turns;
 	struct retention retention;
 	struct timer heartbeat;
+	struct timer work; /* while a long frame is being analysed */
 };
 
 static void on_heartbeat(void *self)
@@ -41,6 +42,15 @@ static void on_heartbeat(void *self)
 	          publisher);
 	turns_heartbeat(&publisher->turns);
 	session_table_trim(&publisher->table, TRIM_STEPS);
+}
+
+/* One slice a turn: whatever else has come is served in between. */
+static void on_work(void *self)
+{
+	struct publisher *publisher = self;
+
+	if (session_works_slice(&publisher->items.works))
+		timer_set(publisher->deps.loop, &publisher->work, 0, on_work, publisher);
 }
 
 /* ---- requests ---- */
@@ -66,6 +76,8 @@ static void on_items(struct publisher *publisher, struct bus_call *call,
 
 	items_take(&publisher->items, request->items, &reply);
 	turns_answer(&publisher->turns, call, &reply);
+	if (publisher->items.works.n > 0 && publisher->work.place == 0)
+		timer_set(publisher->deps.loop, &publisher->work, 0, on_work, publisher);
 	if (publisher->table.map.count > publisher->table.most)
 		session_table_trim(&publisher->table, TRIM_STEPS);
 }
@@ -369,6 +381,7 @@ void publisher_free(struct publisher *publisher)
 	if (!publisher)
 		return;
 	timer_stop(publisher->deps.loop, &publisher->heartbeat);
+	timer_stop(publisher->deps.loop, &publisher->work);
 	retention_stop(&publisher->retention);
 	history_done(&publisher->history);
 	turns_done(&publisher->turns);

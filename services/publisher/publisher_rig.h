@@ -375,6 +375,7 @@ static inline struct rig_call *rig_send_runs(struct rig *rig, const struct rig_r
 struct rig_taken {
 	uint64_t next;
 	uint32_t close_code;
+	bool later;
 	char reason[128];
 };
 
@@ -386,6 +387,7 @@ static inline struct rig_taken rig_taken(Publisher__PublisherReply *reply, size_
 	cr_assert(i < reply->items_taken->n_sessions);
 	taken.next = reply->items_taken->sessions[i]->next;
 	taken.close_code = reply->items_taken->sessions[i]->close_code;
+	taken.later = reply->items_taken->sessions[i]->later;
 	if (reply->items_taken->sessions[i]->close_reason)
 		strncat(taken.reason, reply->items_taken->sessions[i]->close_reason, 127);
 	return taken;

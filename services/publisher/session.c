@@ -4,6 +4,7 @@
 #include "common/frame.h"
 #include "common/wire.h"
 #include "services/publisher/session_rows.h"
+#include "services/publisher/session_work.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ void session_free(struct session *session)
 		return;
 	if (session->opening)
 		wire_free(&session->opening->base);
+	session_work_drop(session);
 	analysis_free(session->analysis);
 	recent_free(session->recent);
 	ledger_done(&session->ledger);
@@ -98,7 +100,7 @@ void session_set_opening(struct session *session, Events__StoredOpening *opening
 		session->slot_index[(uint8_t)opening->slots[i]->slot_id] = (uint8_t)i;
 }
 
-void session_start_analysis(struct session *session)
+struct analysis *session_new_analysis(const struct session *session)
 {
 	const Events__StoredOpening *opening = session->opening;
 	struct analysis_slot slots[ANALYSIS_MAX_SLOTS] = { 0 };
@@ -117,7 +119,12 @@ void session_start_analysis(struct session *session)
 	config.has_spo2_calibration = opening->n_spo2_calibration == 3;
 	for (size_t i = 0; i < 3 && config.has_spo2_calibration; i++)
 		config.spo2_calibration[i] = opening->spo2_calibration[i];
-	session->analysis = analysis_new(&config);
+	return analysis_new(&config);
+}
+
+void session_start_analysis(struct session *session)
+{
+	session->analysis = session_new_analysis(session);
 }
 
 void session_open(struct session *session, struct store_batch *batch,
@@ -161,8 +168,10 @@ bool session_analyse(struct session *session, struct bytes message)
 	if (!session->analysis || !frame_parse(message, &frame) ||
 	    frame_refusal(message, session->opening->slots, session->opening->n_slots, why) != 0)
 		return session->closed;
-	placed = analysis_push(session->analysis, session->slot_index[frame.slot_id],
-	                       frame.t0_epoch_ms, frame.payload.data, frame.sample_count);
+	session->unsaved_s += session_frame_s(session, message);
+	if (!session_work_take(session, session->next - 1, &placed))
+		placed = analysis_push(session->analysis, session->slot_index[frame.slot_id],
+		                       frame.t0_epoch_ms, frame.payload.data, frame.sample_count);
 	return placed.late > 0;
 }
 
@@ -333,6 +342,7 @@ enum session_frame session_take_frame(struct session *session, struct store *sto
 		session->next++;
 		session->duplicates++;
 		session->must_save = true;
+		session_work_drop(session);
 		return SESSION_DUPLICATE;
 	}
 	frame_key(&key, &session->name, session->next);
@@ -376,12 +386,14 @@ void session_close(struct session *session, const Publisher__Closing *closing, b
 	if (session->closed)
 		return;
 	session_set_closing(session, closing, fenced);
+	session_work_drop(session);
 	if (session->analysis)
 		analysis_finish(session->analysis);
 }
 
 void session_erase(struct session *session, const Publisher__Closing *closing)
 {
+	session_work_drop(session);
 	analysis_free(TAKE(session->analysis));
 	recent_free(TAKE(session->recent));
 	if (session->opening)

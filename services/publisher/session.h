@@ -37,7 +37,8 @@
 
 #define SESSION_UNSAVED_MAX   1000
 #define SESSION_REPLAY_FRAMES 1000  /* a checkpoint after so many frames, or … */
-#define SESSION_CHECKPOINT_MS 60000 /* … so much time, whichever is first */
+#define SESSION_CHECKPOINT_MS 60000 /* … so much time, … */
+#define SESSION_CHECKPOINT_S  3600  /* … or so much of its own, whichever is first */
 #define SESSION_REASON_BYTES  123   /* of a close reason */
 
 /* Where its rows lie. */
@@ -72,6 +73,8 @@ struct session {
 	char close_reason[SESSION_REASON_BYTES + 1];
 
 	struct analysis *analysis; /* of an open session, from its first frame on */
+	struct session_work *work; /* session_work.h; NULL: no long frame is awaited */
+	double unsaved_s;          /* analysed since the checkpoint, about */
 	struct recent *recent;     /* NULL until a frame comes late */
 	uint64_t checkpoint_next;
 	int64_t checkpoint_ms; /* on the boot clock: written, or begun */

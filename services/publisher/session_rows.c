@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/wire.h"
+#include "services/publisher/session_work.h"
 
 #include <string.h>
 
@@ -25,6 +26,7 @@ bool session_is_checkpoint_due(const struct session *session)
 	if (!session->analysis || session->next == session->checkpoint_next)
 		return false;
 	return session->next - session->checkpoint_next >= SESSION_REPLAY_FRAMES ||
+	       session->unsaved_s >= SESSION_CHECKPOINT_S ||
 	       clock_boot_ms() - session->checkpoint_ms >= after;
 }
 
@@ -63,6 +65,7 @@ void session_checkpoint(struct session *session, struct store_batch *batch)
 	save_timing(session, batch);
 	session->checkpoint_next = session->next;
 	session->checkpoint_ms = clock_boot_ms();
+	session->unsaved_s = 0;
 	session->must_save = true;
 }
 
@@ -254,6 +257,30 @@ static enum err load_ledger(struct session *session, struct store *store)
 	return OK;
 }
 
+/* Where an analysis begins that has no checkpoint: far more than it remembers, and bounded work. */
+static enum err find_begin(struct session *session, struct store *store, uint64_t *ret)
+{
+	double seconds = 0;
+	unsigned frames = 0;
+	struct key from, to;
+	struct store_scan *scan;
+	struct bytes row, frame;
+	enum err err;
+
+	*ret = session->next;
+	session_key(&from, &session->name, 'f');
+	key_end_of(&from, &to);
+	scan = scan_open(store, key_bytes(&from), key_bytes(&to), true);
+	while (frames++ < REPLAY_MOST && seconds < SESSION_CHECKPOINT_S &&
+	       scan_next(scan, &row, &frame)) {
+		seconds += session_frame_s(session, frame);
+		*ret = key_read_u64((const uint8_t *)row.data + row.len - 8);
+	}
+	err = scan_err(scan);
+	scan_close(scan);
+	return err;
+}
+
 /* The analysis as the checkpoint has it; *ret_from is the first item that it has not seen. */
 static enum err load_analysis(struct session *session, struct store *store, uint64_t *ret_from)
 {
@@ -263,18 +290,17 @@ static enum err load_analysis(struct session *session, struct store *store, uint
 	        load_row(store, &session->name, 'c', &events__checkpoint__descriptor, &message);
 
 	session_start_analysis(session);
-	*ret_from = session->next > REPLAY_MOST ? session->next - REPLAY_MOST : 1;
 	if (err == ERR_NOT_FOUND)
-		return OK;
+		return find_begin(session, store, ret_from);
 	if (err != OK)
 		return err;
 	checkpoint = (const Events__Checkpoint *)message;
 	err = analysis_restore(session->analysis, checkpoint->state.data, checkpoint->state.len);
+	*ret_from = checkpoint->next;
 	if (err == OK)
-		*ret_from = checkpoint->next;
-	else
-		log_warn("checkpoint-unusable", "session=%s err=%s", session->text, err_name(err));
-	return OK;
+		return OK;
+	log_warn("checkpoint-unusable", "session=%s err=%s", session->text, err_name(err));
+	return find_begin(session, store, ret_from);
 }
 
 /* The frames behind the counters row are counted, those from analysed_from on are analysed. */
@@ -369,7 +395,7 @@ enum err session_load(struct store *store, const struct session_name *name, bool
 /* What the last frames yield is out already. */
 static enum err analyse_again(struct session *session, struct store *store)
 {
-	uint64_t first = session->next > REPLAY_MOST ? session->next - REPLAY_MOST : 1;
+	uint64_t first;
 	struct analysis_insight emitted;
 	struct key from, to;
 	struct store_scan *scan;
@@ -377,6 +403,9 @@ static enum err analyse_again(struct session *session, struct store *store)
 	enum err err;
 
 	session_start_analysis(session);
+	err = find_begin(session, store, &first);
+	if (err != OK)
+		return err;
 	session_key(&from, &session->name, 'f');
 	key_end_of(&from, &to);
 	key_add_u64(&from, first);

@@ -8,6 +8,8 @@
 
 /* Keeps the opening and makes what follows from it. */
 void session_set_opening(struct session *session, Events__StoredOpening *opening);
+/* At rest, as the opening says. */
+struct analysis *session_new_analysis(const struct session *session);
 void session_start_analysis(struct session *session);
 /* Into the analysis, if there is one and the frame is what its slot says. True: it is late, no
  * insight will have seen it. */

@@ -1,6 +1,5 @@
 """One order of all insights: several publishers, several edges, apps that come and go."""
 import asyncio
-import json
 import random
 import time
 from urllib.parse import urlencode
@@ -63,43 +62,53 @@ class Stream(Reader):
                     self.heard.append(insight_id)
 
 
-async def test_every_app_hears_the_history_in_one_order_though_a_publisher_dies(stack):
-    key = stack.key()
-    model = make_model(stack, key)
+async def stream(stack, key, model, n):
+    """A device's session of a minute, in some seconds."""
+    async with ingest(stack, key, model, f"order-{n}") as socket:
+        session = (await receive(socket))["session_id"]
+        for sent, message in enumerate(frames(60)):
+            await socket.send(message)
+            if sent % 10 == 0:
+                await asyncio.sleep(0.05)
+    return session
 
-    async def device(n):
-        async with ingest(stack, key, model, f"order-{n}") as socket:
-            session = (await receive(socket))["session_id"]
-            for sent, message in enumerate(frames(60)):
-                await socket.send(message)
-                if sent % 10 == 0:
-                    await asyncio.sleep(0.05)
-        return session
 
-    async def kill():
-        await asyncio.sleep(0.7)
-        stack.kill("publisher-1")
+async def kill(stack):
+    await asyncio.sleep(0.7)
+    stack.kill("publisher-1")
 
-    readers = [kind(stack, key, seed) for seed, kind in enumerate([Socket, Stream] * 3)]
-    listening = [asyncio.create_task(reader.run()) for reader in readers]
-    sessions, _ = await asyncio.gather(asyncio.gather(*(device(n) for n in range(12))), kill())
-    stack.wait_ready()
-    history = []
+
+def history_of(stack, key, sessions):
+    found = []
     with rest(stack, key) as http:
         for session in sessions:
             closed_session(stack, key, session, WAIT_S)
-            history += [i["id"] for i in http.get(f"/v1/sessions/{session}/insights").json()]
-    assert len({place(i)[1] for i in history}) == PUBLISHERS
-    history.sort(key=place)
-    end = time.monotonic() + WAIT_S
-    for reader in readers:
-        reader.has_all = lambda reader=reader: (len(reader.heard) >= len(history)
-                                                or time.monotonic() > end)
-    await asyncio.gather(*listening)
+            found += [i["id"] for i in http.get(f"/v1/sessions/{session}/insights").json()]
+    return sorted(found, key=place)
+
+
+async def test_every_app_hears_the_history_in_one_order_though_a_publisher_dies(stack):
+    key = stack.key()
+    model = make_model(stack, key)
+    readers = [kind(stack, key, seed) for seed, kind in enumerate([Socket, Stream] * 3)]
+    listening = [asyncio.create_task(reader.run()) for reader in readers]
+    try:
+        *sessions, _ = await asyncio.gather(*(stream(stack, key, model, n) for n in range(12)),
+                                            kill(stack))
+        history = await asyncio.to_thread(history_of, stack, key, sessions)
+        end = time.monotonic() + WAIT_S
+        for reader in readers:
+            reader.has_all = lambda reader=reader: (len(reader.heard) >= len(history)
+                                                    or time.monotonic() > end)
+        await asyncio.gather(*listening)
+    finally:
+        for reader in readers:
+            reader.has_all = lambda: True
+    assert {place(i)[1] for i in history} == set(range(PUBLISHERS))
     for reader in readers:
         if "publisher-away" in stack.log():  # it took longer than the feed waits
             assert set(reader.heard) <= set(history)
         else:
-            assert reader.heard == history, json.dumps(
-                [(n, place(a), place(b)) for n, (a, b) in
-                 enumerate(zip(reader.heard, history)) if a != b][:5])
+            assert reader.heard == history, [
+                (n, place(a), place(b)) for n, (a, b) in enumerate(zip(reader.heard, history))
+                if a != b][:5]

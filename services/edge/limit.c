@@ -9,6 +9,7 @@
 
 #define LONG_MS     3600000        /* any bucket is full after that             */
 #define MESSAGE_MAX (1024u * 1024) /* a whole frame fits, however low the rate is */
+#define ROOM_LOOKS  64             /* keys looked at for one that may go          */
 
 #define MANY_FRAMES      "rate limit of the API key exceeded: frames per second"
 #define MANY_BYTES       "rate limit of the API key exceeded: bytes per second"
@@ -120,6 +121,40 @@ void limits_learn(struct limits *limits, const Raeh__Principal *principal)
 		set_rates(limit, principal);
 }
 
+static void forget(struct limit *limit)
+{
+	map_remove(&limit->limits->by_key, &limit->by_key);
+	list_remove(&limit->idle);
+	mem_free(limit);
+}
+
+static bool is_told(const struct limit *limit)
+{
+	return memcmp(&limit->done, &limit->told, sizeof limit->done) == 0;
+}
+
+/* Of too many keys, one goes that nobody uses, however little is left of its limits: nobody is
+ * shut out by keys that were. */
+static bool make_room(struct limits *limits)
+{
+	unsigned looked = 0;
+
+	if (limits->by_key.count < LIMIT_KEYS_MOST)
+		return true;
+	LIST_EACH(link, &limits->idle)
+	{
+		struct limit *oldest = LIST_OWNER(link, struct limit, idle);
+
+		if (is_told(oldest)) {
+			forget(oldest);
+			return true;
+		}
+		if (++looked == ROOM_LOOKS)
+			break;
+	}
+	return false;
+}
+
 struct limit *limit_enter(struct limits *limits, const Raeh__Principal *principal)
 {
 	struct limit *limit;
@@ -128,9 +163,7 @@ struct limit *limit_enter(struct limits *limits, const Raeh__Principal *principa
 	MUST(wire_id(principal->key, &key)); /* checked with the verdict */
 	limit = find(limits, &key);
 	if (!limit) {
-		if (limits->by_key.count >= LIMIT_KEYS_MOST)
-			limits_tidy(limits);
-		if (limits->by_key.count >= LIMIT_KEYS_MOST)
+		if (!make_room(limits))
 			return NULL;
 		limit = xcalloc(1, sizeof *limit);
 		limit->limits = limits;
@@ -140,14 +173,15 @@ struct limit *limit_enter(struct limits *limits, const Raeh__Principal *principa
 		map_add(&limits->by_key, &limit->by_key, &limit->key);
 	}
 	set_rates(limit, principal);
+	list_remove(&limit->idle);
 	limit->users++;
 	return limit;
 }
 
 void limit_leave(struct limit *limit)
 {
-	if (limit)
-		limit->users--; /* it is forgotten by limits_tidy() */
+	if (limit && --limit->users == 0) /* it is forgotten by limits_tidy(), or for another */
+		list_append(&limit->limits->idle, &limit->idle);
 }
 
 const char *limit_take_frame(struct limit *limit, size_t bytes, int64_t now_ms)
@@ -225,21 +259,16 @@ void limit_count_insight(struct limit *limit)
 
 /* ---- all of them ---- */
 
-static void forget(struct limit *limit)
+/* Looks alone: a bucket that fills slowly counts as full when it was left for LONG_MS. */
+static bool is_full(const struct limit *limit, enum limit_kind kind, int64_t now_ms)
 {
-	map_remove(&limit->limits->by_key, &limit->by_key);
-	mem_free(limit);
-}
+	uint64_t rate = limit_rate(limit, kind, now_ms);
+	struct bucket bucket = limit->bucket[kind];
 
-static bool is_full(struct limit *limit, enum limit_kind kind, int64_t now_ms)
-{
-	uint64_t rate = limit_rate(limit, kind, now_ms), depth = depth_of(kind, rate);
-	struct bucket *bucket = &limit->bucket[kind];
-
-	if (rate == 0 || bucket->at_ms == 0)
+	if (rate == 0 || bucket.at_ms == 0)
 		return true;
-	bucket_fill(bucket, rate, depth, now_ms);
-	return bucket->left == depth * 1000;
+	bucket_fill(&bucket, rate, depth_of(kind, rate), now_ms);
+	return bucket.left == depth_of(kind, rate) * 1000;
 }
 
 static void tidy(void *ctx, struct map_node *node)
@@ -247,7 +276,7 @@ static void tidy(void *ctx, struct map_node *node)
 	struct limit *limit = MAP_OWNER(node, struct limit, by_key);
 	const int64_t *now_ms = ctx;
 
-	if (limit->users > 0 || memcmp(&limit->done, &limit->told, sizeof limit->done) != 0)
+	if (limit->users > 0 || !is_told(limit))
 		return;
 	for (int kind = 0; kind < LIMIT_SOCKETS; kind++)
 		if (!is_full(limit, (enum limit_kind)kind, *now_ms))
@@ -278,6 +307,7 @@ struct limits *limits_new(const struct limits_deps *deps)
 
 	limits->deps = *deps;
 	map_init(&limits->by_key, sizeof(struct uuid));
+	list_init(&limits->idle);
 	map_init(&limits->addresses, sizeof((struct address *)0)->bytes);
 	report_start(limits);
 	return limits;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ADDRESSES_MOST 65536
+#define TIDY_MS        1000 /* it looks at all of them */
 
 static struct address *find(const struct limits *limits, const uint8_t bytes[16])
 {
@@ -19,6 +20,7 @@ static struct address *find(const struct limits *limits, const uint8_t bytes[16]
 /* NULL: spared, or there are too many to tell them apart. */
 static struct address *of_text(struct limits *limits, const char *text)
 {
+	int64_t now_ms = clock_boot_ms();
 	struct address *address;
 	uint8_t bytes[16];
 
@@ -27,8 +29,9 @@ static struct address *of_text(struct limits *limits, const char *text)
 	address = find(limits, bytes);
 	if (address)
 		return address;
-	if (limits->addresses.count >= ADDRESSES_MOST)
-		addresses_tidy(limits, clock_boot_ms());
+	if (limits->addresses.count >= ADDRESSES_MOST &&
+	    now_ms - limits->addresses_tidied_ms >= TIDY_MS)
+		addresses_tidy(limits, now_ms);
 	if (limits->addresses.count >= ADDRESSES_MOST)
 		return NULL;
 	address = xcalloc(1, sizeof *address);
@@ -116,6 +119,7 @@ void addresses_tidy(struct limits *limits, int64_t now_ms)
 {
 	struct tidying tidying = { limits, now_ms };
 
+	limits->addresses_tidied_ms = now_ms;
 	map_each(&limits->addresses, tidy, &tidying);
 }
 

@@ -25,6 +25,7 @@ struct limit_done {
 struct limit {
 	struct limits *limits;
 	struct map_node by_key;
+	struct list idle;      /* nobody uses it */
 	struct uuid key, user; /* user: whose login it is; nil: an API key */
 	unsigned users;
 	uint32_t sockets;
@@ -50,12 +51,15 @@ struct report; /* limit_report.c */
 struct limits {
 	struct limits_deps deps;
 	struct map by_key;
+	struct list idle; /* struct limit: the one left longest ago first */
 	struct map addresses;
+	int64_t addresses_tidied_ms;
 	struct timer tick;
 	int64_t ticked_ms, reported_ms;
 	struct report *report; /* under way; NULL: none */
 	uint64_t reports;      /* made since start */
 	bool demanding;        /* a question about shares is under way */
+	size_t demanded; /* of those that are near their limits, so many have had their turn */
 	loop_fn *flushed;
 	void *flushed_ctx;
 	int64_t flush_until_ms;

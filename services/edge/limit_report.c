@@ -18,8 +18,8 @@
 #define ANSWER_MS     4000
 #define FLUSH_MOST_MS 500
 #define FLUSH_TICK_MS 100
-#define USES_MOST     512 /* in one report */
-#define DEMANDS_MOST  256
+#define USES_MOST     512  /* in one report */
+#define DEMANDS_MOST  1024 /* in one question: as many as auth takes */
 
 struct report {
 	struct limits *limits;
@@ -184,7 +184,7 @@ struct demanding {
 	struct limits *limits;
 	Auth__KeyDemand *demand;
 	struct uuid *key;
-	size_t n;
+	size_t n, seen; /* seen: near their limits */
 	int64_t passed_ms;
 };
 
@@ -239,8 +239,8 @@ static void gather_demand(void *ctx, struct map_node *node)
 		uint64_t wanted = wanted_of(limit, kind, all->passed_ms);
 		Auth__KeyDemand *demand = &all->demand[all->n];
 
-		if (limit->most[kind] == 0 || all->n == DEMANDS_MOST ||
-		    !is_near(all->limits, wanted, limit->most[kind]))
+		if (limit->most[kind] == 0 || !is_near(all->limits, wanted, limit->most[kind]) ||
+		    all->seen++ < all->limits->demanded || all->n == DEMANDS_MOST)
 			continue;
 		auth__key_demand__init(demand);
 		all->key[all->n] = limit->key;
@@ -296,11 +296,17 @@ static void ask_for_shares(struct limits *limits, int64_t passed_ms)
 			used.demands[used.n_demands] = &all.demand[used.n_demands];
 		pack(limits, &used, &buf);
 		limits->demanding = true;
+		/* Of more than fit, the others are next: many keys keep nobody from his turn. */
+		limits->demanded += all.n;
+		if (limits->demanded >= all.seen)
+			limits->demanded = 0;
 		bus_request(limits->deps.bus, "auth", BYTES(buf.data, buf.len), ANSWER_MS,
 		            on_shares, limits);
 		mem_free(used.demands);
 		buf_free(&buf);
 	}
+	if (all.n == 0)
+		limits->demanded = 0;
 	mem_free(all.demand);
 	mem_free(all.key);
 }

@@ -392,6 +392,42 @@ Test(limit, forgets_a_key_when_all_is_told_and_nobody_uses_it)
 	cr_assert_eq(limits_counts(limits).keys, 0);
 }
 
+Test(limit, of_a_key_that_nobody_uses_makes_room_when_there_are_too_many)
+{
+	struct limit *told = enter(1, 0), *untold;
+
+	use_a_little(told);
+	limit_give_socket(told);
+	pass(LIMIT_REPORT_MS);
+	auth_is_done();
+	cr_assert_not_null(told);
+	cr_assert_gt(requests(told), 0);
+	untold = enter(2, 0);
+	use_a_little(untold);
+	limit_give_socket(untold);
+	limit_leave(untold);
+	for (unsigned i = 3; i <= LIMIT_KEYS_MOST; i++)
+		limit_leave(enter(i, 0));
+	cr_assert_eq(limits_counts(limits).keys, LIMIT_KEYS_MOST);
+
+	limit_leave(enter(LIMIT_KEYS_MOST + 1, 0));
+	cr_assert_eq(limits_counts(limits).keys, LIMIT_KEYS_MOST);
+	cr_assert_eq(enter(2, 0), untold, "what it did is not told yet");
+	cr_assert_eq(enter(1, 0), told, "one that is used stays");
+	cr_assert_not(limit_take_request(told), "and its limits are what they were");
+	limit_leave(told);
+	limit_leave(told);
+	limit_leave(untold);
+}
+
+Test(limit, shuts_a_key_out_only_when_as_many_are_in_use)
+{
+	for (unsigned i = 1; i <= LIMIT_KEYS_MOST; i++)
+		(void)enter(i, 0);
+	cr_assert_null(enter(LIMIT_KEYS_MOST + 1, 0));
+	cr_assert_not_null(enter(1, 0));
+}
+
 static void on_flushed(void *ctx)
 {
 	(void)ctx;
@@ -476,6 +512,32 @@ Test(shares, bound_this_edge_while_they_are_young)
 	pass(LIMIT_SHARE_MS);
 	cr_assert_eq(frames(limit, 20), 100, "auth is away");
 	limit_leave(limit);
+}
+
+static unsigned demands_asked(void)
+{
+	Auth__AuthRequest *request = told(asked("auth"));
+	unsigned n = (unsigned)request->keys_used->n_demands;
+
+	wire_free(&request->base);
+	auth_shares(1, LIMIT_FRAMES, 1);
+	return n;
+}
+
+Test(shares, of_many_keys_are_asked_for_in_turn)
+{
+	struct limit *limit[1500];
+
+	for (unsigned i = 0; i < ARRAY_LEN(limit); i++)
+		limit[i] = enter(i + 1, 1);
+	for (int round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < ARRAY_LEN(limit); i++)
+			(void)limit_take_frame(limit[i], 20, clock_boot_ms());
+		pass(LIMIT_DEMAND_MS);
+		cr_assert_eq(demands_asked(), round == 1 ? 476 : 1024, "round %d", round);
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(limit); i++)
+		limit_leave(limit[i]);
 }
 
 Test(shares, of_a_limit_that_was_changed_are_not_believed)

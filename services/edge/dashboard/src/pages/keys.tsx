@@ -79,8 +79,8 @@ export function KeysPage() {
           <div class="toolbar">
             <SearchBox search={search} onSearch={setSearch} />
           </div>
-          {!keys.data && keys.loading ? (
-            <Rows />
+          {!keys.data ? (
+            keys.loading && <Rows />
           ) : (
             <div class="table-scroll" role="region" aria-label="Keys" tabIndex={0}>
               <table class="table keys">

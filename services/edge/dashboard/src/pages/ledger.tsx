@@ -100,7 +100,7 @@ export function Gaps({ of, onPick }: { of: Loaded<Ledger>; onPick: (t: number) =
 }
 
 const figure = (value: number | null | undefined, digits: number, unit: string) =>
-  value === null || value === undefined ? "–" : `${value.toFixed(digits)} ${unit}`;
+  value === null || value === undefined ? "–" : `${value.toFixed(digits).replace(/^-0$/, "0")} ${unit}`;
 
 export function Clock({ session }: { session: Session }) {
   const loaded = useGet<{ slots: SlotClock[] }>(`/v1/sessions/${session.id}/clock`, session.status === "open" ? AGAIN_MS : 0);

@@ -26,6 +26,7 @@ export const inkOf = (modality: string, channel: number) => {
 export const channelName = (modality: string, channel: number) => (modality === "acc_3axis" ? "xyz"[channel] : String(channel + 1));
 
 const GAP_PERIODS = 3;
+const SILENT_MS = 500; // so much after the last sample is a gap too
 const EVERY_MS = [100, 200, 500, 1000, 2000, 5000];
 
 // What a picture has shown, so that the next can differ little.
@@ -115,6 +116,7 @@ function drawLine(ctx: CanvasRenderingContext2D, trace: Trace, from: number, to:
     last = i;
   }
   ctx.stroke();
+  if (last >= 0 && to - t[last] > Math.max(far, SILENT_MS)) gap(x(t[last]), x(to));
   return last;
 }
 

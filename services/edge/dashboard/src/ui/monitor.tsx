@@ -35,10 +35,12 @@ export function Monitor({ session }: { session: Session }) {
   useEffect(() => {
     const abort = new AbortController();
     let timer = 0;
+    let busy = false;
     let path = `/v1/sessions/${session.id}/frames?newest=${NEWEST}`;
     const fetchMore = async () => {
       const began = Date.now();
       let wait = FETCH_MS;
+      busy = true;
       try {
         const { fresh, next } = await newestSamples(path, abort.signal);
         path = next;
@@ -52,10 +54,11 @@ export function Monitor({ session }: { session: Session }) {
         if (fault.absent) return;
         wait = AGAIN_MS;
       }
+      busy = false;
       timer = window.setTimeout(plan, Math.max(20, wait - (Date.now() - began)));
     };
     const plan = () => {
-      if (!document.hidden) fetchMore();
+      if (!document.hidden && !busy) fetchMore();
     };
     const seen = () => {
       clearTimeout(timer);

@@ -335,6 +335,15 @@ enum err journal_redact(struct journal *journal, uint64_t seq, struct store_batc
 	return err;
 }
 
+void journal_give_back(struct store_batch *batch)
+{
+	struct key from, to;
+
+	key_start(&from, PARTITION_OWN, NULL, 'j');
+	key_end_of(&from, &to);
+	batch_give_back(batch, key_bytes(&from), key_bytes(&to));
+}
+
 enum err journal_verify(struct journal *journal, uint64_t *ret_bad_seq)
 {
 	struct journal_check check;

@@ -67,6 +67,9 @@ CHECKED enum err journal_get(struct journal *journal, uint64_t seq, struct buf *
  * there is none. */
 CHECKED enum err journal_redact(struct journal *journal, uint64_t seq, struct store_batch *batch);
 
+/* What was redacted leaves the disk soon after the batch is written. May be called from apply(). */
+void journal_give_back(struct store_batch *batch);
+
 /* ERR_MALFORMED and the first bad seq when the hash chain does not hold. */
 CHECKED enum err journal_verify(struct journal *journal, uint64_t *ret_bad_seq);
 

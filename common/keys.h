@@ -32,7 +32,7 @@
  *                'c' session id         -            nothing: this session is closed
  *                'd' device+0+session id -           nothing: a device's sessions
  *                'D' session id         -            device id: devices by their last session
- *                'X' account+device     nil          wall ms: it, or (no device) all, is going
+ *                'X' account+device     nil          id of the removal that goes on
  *                'e' slot(4)+inc+session nil         account: open sessions by edge
  *     publisher  'S' session id         -            StoredOpening
  *                's' session id         -            StoredSession: the counters, or: erased
@@ -63,7 +63,7 @@
 
 #define PARTITIONS    64 /* fixed at installation */
 #define KEY_MAX       512
-#define PARTITION_OWN 0xfffe /* rows of the process itself */
+#define PARTITION_OWN 0xfffe /* rows of the process itself; 0xffff: of the store itself */
 
 /* What rows share that come mostly one behind the other (store_open()): the table, where they are
  * numbered by time; or the session; and the first byte of a number: rows of which a session has

@@ -65,6 +65,12 @@ void batch_delete_range(struct store_batch *batch, struct bytes from, struct byt
 		add_op(batch, OP_DELETE_RANGE, from, to);
 }
 
+void batch_give_back(struct store_batch *batch, struct bytes from, struct bytes to)
+{
+	if (is_before(from, to))
+		add_op(batch, OP_GIVE_BACK, from, to);
+}
+
 size_t batch_bytes(const struct store_batch *batch)
 {
 	return batch->ops.len;

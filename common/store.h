@@ -49,6 +49,10 @@ void batch_put(struct store_batch *batch, struct bytes key, struct bytes value);
 void batch_delete(struct store_batch *batch, struct bytes key);
 /* from <= key < to */
 void batch_delete_range(struct store_batch *batch, struct bytes from, struct bytes to);
+/* What is deleted or overwritten between these keys, by this batch or before, leaves the disk soon
+ * after the batch is written; when the process dies before, after its next start. In the
+ * background; costs reading and writing what is left there. */
+void batch_give_back(struct store_batch *batch, struct bytes from, struct bytes to);
 size_t batch_bytes(const struct store_batch *batch);
 /* Empties it, so that one batch serves many writes. */
 void batch_clear(struct store_batch *batch);

@@ -52,10 +52,10 @@ void store_set_why(struct store *store, const char *format, ...)
 void store_served(struct store *store, uint64_t count);
 void store_forget_all(struct store *store);
 
-enum op_kind { OP_PUT, OP_DELETE, OP_DELETE_RANGE };
+enum op_kind { OP_PUT, OP_DELETE, OP_DELETE_RANGE, OP_GIVE_BACK };
 struct op {
 	enum op_kind kind;
-	struct bytes key, value; /* OP_DELETE_RANGE: from, to */
+	struct bytes key, value; /* OP_DELETE_RANGE, OP_GIVE_BACK: from, to */
 };
 /* The operations in order; *place starts at 0. */
 bool batch_next(const struct store_batch *batch, size_t *place, struct op *ret);

@@ -168,7 +168,8 @@ static enum err write(struct store *store, const struct store_batch *batch)
 		return ERR_IO;
 
 	for (size_t place = 0; batch_next(batch, &place, &op);)
-		apply((struct memory_store *)store, &op);
+		if (op.kind != OP_GIVE_BACK)
+			apply((struct memory_store *)store, &op);
 	return OK;
 }
 

@@ -72,13 +72,15 @@ static enum err room(struct store *base, size_t bytes, bool only_deletes)
 	return ERR_LIMIT;
 }
 
-static void reclaim_ranges(struct rocksdb_store *store, const struct store_batch *batch)
+static void reclaim_ranges(struct rocksdb_store *store, const struct store_batch *batch,
+                           bool is_short)
 {
 	struct op op;
 
 	for (size_t place = 0; batch_next(batch, &place, &op);)
-		if (op.kind == OP_DELETE_RANGE)
-			store_reclaim_range(store->reclaim, op.key, op.value);
+		if (op.kind == OP_GIVE_BACK || (op.kind == OP_DELETE_RANGE && is_short))
+			store_reclaim_range(store->reclaim, op.key, op.value,
+			                    op.kind == OP_GIVE_BACK);
 }
 
 /* RocksDB keeps ranges in a list of their own, but a run's last place is one for both lists: a
@@ -90,8 +92,20 @@ static void translate_range(struct rocksdb_store *store, const struct op *op)
 	                                op->value.len);
 }
 
-static void translate(struct rocksdb_store *store, const struct store_batch *batch)
+static void put_mark(struct rocksdb_store *store, const struct op *op)
 {
+	struct buf key = { 0 };
+
+	store_reclaim_mark(op->key, &key);
+	rocksdb_writebatch_put(store->batch, (const char *)key.data, key.len, op->value.data,
+	                       op->value.len);
+	buf_free(&key);
+}
+
+/* True: it gives something back. */
+static bool translate(struct rocksdb_store *store, const struct store_batch *batch)
+{
+	bool gives_back = false;
 	struct op op;
 
 	rocksdb_writebatch_clear(store->batch);
@@ -101,22 +115,27 @@ static void translate(struct rocksdb_store *store, const struct store_batch *bat
 			                       op.value.len);
 		else if (op.kind == OP_DELETE)
 			rocksdb_writebatch_delete(store->batch, op.key.data, op.key.len);
-		else
+		else if (op.kind == OP_DELETE_RANGE)
 			translate_range(store, &op);
+		else
+			put_mark(store, &op);
+		gives_back = gives_back || op.kind == OP_GIVE_BACK;
 	}
+	return gives_back;
 }
 
 static enum err write_batch(struct store *base, const struct store_batch *batch)
 {
 	struct rocksdb_store *store = (struct rocksdb_store *)base;
+	bool is_short = store_space_is_short(&store->space);
+	bool gives_back = translate(store, batch);
 	char *error = NULL;
 
-	translate(store, batch);
 	rocksdb_write(store->db, store->write_options, store->batch, &error);
 	if (error)
 		return failed(base, "write", error);
-	if (store_space_is_short(&store->space))
-		reclaim_ranges(store, batch);
+	if (gives_back || is_short)
+		reclaim_ranges(store, batch, is_short);
 	return OK;
 }
 
@@ -230,7 +249,7 @@ static void close_engine(struct store *base)
 
 static void give_back(struct store *base, struct bytes from, struct bytes to)
 {
-	store_reclaim_range(((struct rocksdb_store *)base)->reclaim, from, to);
+	store_reclaim_range(((struct rocksdb_store *)base)->reclaim, from, to, false);
 }
 
 static const struct store_engine rocksdb_engine = {

@@ -2,7 +2,10 @@
 import asyncio
 import json
 import os
+import secrets
 import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -130,8 +133,8 @@ def test_what_is_deleted_is_gone_and_counted(stack, key, http, model):
             assert http.get(f"/v1/sessions/{session}{path}").status_code == 404
         assert http.get("/v1/insights", params={"session_id": session}).json() == []
     assert http.get(f"/v1/sessions/{stays}").json()["frames"] == 60
-    # The router's journal names it no more where its sessions opened, and is whole.
-    assert redacted(stack, "router") == before + 3
+    # The router's journal names it no more where its sessions opened and it was deleted; it is whole.
+    assert redacted(stack, "router") == before + 4
     # It may come again, as a new device.
     sessions_of(stack, key, model, ODD + "gone", seconds=1)
     assert http.get(url_of(ODD + "gone")).status_code == 200
@@ -183,6 +186,47 @@ def test_a_deletion_goes_on_after_the_router_died(stack, key, http, model):
           lambda: all(http.get(f"/v1/sessions/{s}").status_code == 404 for s in gone), 20)
 
 
+def files_with(stack, text):
+    """Of the data, those that hold it somewhere. A table's first and last keys also stand in the
+    MANIFEST, which begins anew when the process does."""
+    found = []
+    for path in Path(stack.data).rglob("*"):
+        try:
+            if path.is_file() and not path.name.startswith("MANIFEST") and \
+                    text.encode() in path.read_bytes():
+                found.append(str(path))
+        except FileNotFoundError:
+            pass  # merged meanwhile
+    return found
+
+
+def delete_until_gone(stack, key, device):
+    def is_gone():
+        try:
+            return http.delete(url_of(device)).status_code == 404
+        except httpx.HTTPError:
+            return False
+    with rest(stack, key) as http:
+        until("it is deleted", is_gone, 60, 0.1)
+
+
+def test_the_name_of_a_deleted_device_leaves_the_disk_whoever_dies(stack, key, http, model):
+    name = secrets.token_hex(12)  # has no part twice: stands in a compressed table as it is
+    gone = sessions_of(stack, key, model, name, 3)
+    assert http.get(url_of(name)).status_code == 200
+    assert files_with(stack, name)
+    with ThreadPoolExecutor() as pool:
+        deletion = pool.submit(delete_until_gone, stack, key, name)
+        for process in ("router", "publisher-0", "publisher-1", "router"):
+            stack.wait_restarted(process, stack.kill(process))
+        deletion.result()
+    until("no file holds its name", lambda: not files_with(stack, name), 60, 0.2)
+    for session in gone:
+        until("the session is gone",
+              lambda: http.get(f"/v1/sessions/{session}").status_code == 404, 20)
+    assert redacted(stack, "router") >= 4
+
+
 def test_old_frames_and_insights_go_by_themselves():
     stack = Stack("--retain-frames-s", "3", "--retain-insights-s", "10", "--admin",
                   f"127.0.0.1:{(admin := free_port())}").start()
@@ -206,8 +250,10 @@ def test_old_frames_and_insights_go_by_themselves():
 
 
 def test_a_deleted_account_leaves_no_data_and_others_theirs(stack):
-    account = stack.account()
+    email = f"{secrets.token_hex(12)}@example.com"
+    account = stack.admin("account", "create", "--email", email)["account_id"]
     key, second = stack.key(account), stack.key(account)
+    assert files_with(stack, email)
     other = stack.key()
     model = make_model(stack, key)
     sessions = sessions_of(stack, key, model, "x", 2, seconds=3)
@@ -222,6 +268,7 @@ def test_a_deleted_account_leaves_no_data_and_others_theirs(stack):
         assert http.get(f"/v1/sessions/{kept}").json()["frames"] == 15
         for session in sessions:
             assert http.get(f"/v1/sessions/{session}").status_code == 404
+    until("no file holds its e-mail", lambda: not files_with(stack, email), 60, 0.2)
     # The chain holds without what was personal; auth and router come up with what is left.
     assert redacted(stack, "auth") >= 2 and redacted(stack, "router") >= 3
     for name in ("auth", "router"):

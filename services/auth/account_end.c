@@ -139,6 +139,21 @@ static ProtobufCMessage *leaving_add(struct leaving *leaving, ProtobufCMessage *
 	return row;
 }
 
+/* Borrows of the row, which it takes. */
+static void add_gone(struct leaving *leaving, ProtobufCMessage *row, ProtobufCBinaryData id,
+                     ProtobufCBinaryData account, char *email)
+{
+	Events__UserGone *gone = xcalloc(1, sizeof *gone);
+
+	events__user_gone__init(gone);
+	gone->id = id;
+	gone->account = account;
+	gone->email = email;
+	(void)leaving_add(leaving, row);
+	leaving->event[leaving->n - 1]->event_case = EVENTS__AUTH_EVENT__EVENT_USER_DELETED;
+	leaving->event[leaving->n - 1]->user_deleted = gone;
+}
+
 static void add_users(struct auth *auth, const struct uuid *account, struct leaving *ret)
 {
 	struct store_scan *scan = rows_scan_users(auth->store, account);
@@ -147,21 +162,28 @@ static void add_users(struct auth *auth, const struct uuid *account, struct leav
 	while (ret->n < USERS_MOST && scan_next(scan, &key, &value)) {
 		ProtobufCMessage *message = wire_unpack(&events__user_row__descriptor, value);
 		const Events__UserRow *row = (const Events__UserRow *)message;
-		Events__UserGone *gone;
 
 		if (!row)
 			continue;
-		gone = xcalloc(1, sizeof *gone);
-		events__user_gone__init(gone);
-		gone->id = row->id; /* borrowed of the row */
-		gone->account = row->account;
-		gone->email = row->email;
-		(void)leaving_add(ret, message);
-		ret->event[ret->n - 1]->event_case = EVENTS__AUTH_EVENT__EVENT_USER_DELETED;
-		ret->event[ret->n - 1]->user_deleted = gone;
+		add_gone(ret, message, row->id, row->account, row->email);
 		ret->users++;
 	}
 	scan_close(scan);
+}
+
+/* The e-mail of an account that the operator made, and nobody has logged in to. */
+static void add_first_user(struct auth *auth, const struct uuid *account, struct leaving *ret)
+{
+	Events__AccountRow *row;
+	struct uuid holder;
+
+	if (ret->n > 0 || rows_account(auth->store, account, &row) != OK)
+		return;
+	if (rows_account_by_email(auth->store, row->email, &holder) == OK &&
+	    uuid_equal(&holder, account))
+		add_gone(ret, &row->base, row->id, row->id, row->email);
+	else
+		wire_free(&row->base);
 }
 
 static void free_leaving(struct leaving *leaving)
@@ -192,6 +214,7 @@ static void delete_users(void *self)
 	struct leaving *leaving = xcalloc(1, sizeof *leaving);
 
 	add_users(closing->auth, &closing->account, leaving);
+	add_first_user(closing->auth, &closing->account, leaving);
 	if (leaving->n == 0) {
 		redact(closing);
 	} else {

@@ -1,5 +1,6 @@
 #include "services/auth/user_rows.h"
 
+#include "common/journal.h"
 #include "services/auth/rows_internal.h"
 
 #include <string.h>
@@ -71,8 +72,9 @@ static void apply_invite_gone(const Events__InviteGone *gone, struct store_batch
 /* All that auth holds of an account but its trail, and what names ids alone. */
 static void apply_erased(const Events__AccountGone *gone, struct store_batch *view)
 {
-	static const char tables[] = "aUlikrsucxh";
+	static const char tables[] = "aUlikrsucxh1";
 	struct uuid account = rows_id_of(gone->account);
+	struct key first, last;
 
 	for (const char *table = tables; *table; table++) {
 		struct key from, to;
@@ -82,6 +84,14 @@ static void apply_erased(const Events__AccountGone *gone, struct store_batch *vi
 		batch_delete_range(view, key_bytes(&from), key_bytes(&to));
 	}
 	rows_delete(view, rows_id_key(ROWS_GOING, NULL, &account));
+	/* Also what was redacted of the journal, and the e-mails that were keys. */
+	key_start(&first, PARTITION_OWN, &account, 0);
+	key_start(&last, PARTITION_OWN, &account, 0x7f);
+	batch_give_back(view, key_bytes(&first), key_bytes(&last));
+	key_start(&first, PARTITION_OWN, NULL, 'E');
+	key_end_of(&first, &last);
+	batch_give_back(view, key_bytes(&first), key_bytes(&last));
+	journal_give_back(view);
 }
 
 static void apply_closing(const Events__AccountGone *gone, struct store_batch *view)

@@ -28,16 +28,20 @@ void rest_drop_replies(struct rest *rest)
 	mem_free(TAKE(rest->replies));
 }
 
-/* Device models say nothing of anybody's health. */
+/* Device models say nothing of anybody's health. A device is not named: what names it is deleted
+ * with it, and the journal of reads is another's. */
 static void note_read(struct rest *rest)
 {
-	static const char models[] = "/v1/device-models";
+	static const char models[] = "/v1/device-models", devices[] = "/v1/devices/";
 	const Raeh__Principal *principal = grant_principal(&rest->user);
+	const char *resource = rest->path;
 
-	if (rest->route->scope == SCOPE_READ && principal && rest->path &&
-	    strncmp(rest->path, models, sizeof models - 1) != 0)
-		reads_note(rest->edge->reads, principal, rest->path, rest->route->path,
-		           rest->origin);
+	if (rest->route->scope != SCOPE_READ || !principal || !rest->path ||
+	    strncmp(rest->path, models, sizeof models - 1) == 0)
+		return;
+	if (strncmp(rest->path, devices, sizeof devices - 1) == 0)
+		resource = rest->route->path;
+	reads_note(rest->edge->reads, principal, resource, rest->route->path, rest->origin);
 }
 
 void rest_hand_over(struct rest *rest)

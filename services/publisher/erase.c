@@ -19,15 +19,14 @@ static enum err delete_rows(struct items *items, const struct session_name *name
 		key_end_of(&from, &to);
 		batch_delete_range(batch, key_bytes(&from), key_bytes(&to));
 	}
+	session_key(&from, name, 'f');
+	key_end_of(&from, &to);
+	batch_give_back(batch, key_bytes(&from), key_bytes(&to));
 	err = store_write(items->store, batch);
 	if (err == ERR_IO) {
 		log_error("write-failed", "why=\"%s\"", store_why(items->store));
 		_exit(EXIT_FAILURE);
 	}
-	session_key(&from, name, 'f');
-	key_end_of(&from, &to);
-	if (err == OK)
-		store_give_back(items->store, key_bytes(&from), key_bytes(&to));
 	return err;
 }
 
@@ -53,6 +52,26 @@ static bool remove_insights(struct items *items, const struct session_name *name
 	}
 	scan_close(scan);
 	return more;
+}
+
+/* The account's part of this partition, but the frames, of which there are many; and where insights
+ * stand by account and by number. */
+static void give_back(struct store_batch *batch, const struct session_name *name)
+{
+	static const char *const ranges[] = { "Se", "gy" };
+	struct key from, to;
+
+	for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
+		key_start(&from, name->partition, &name->account, ranges[i][0]);
+		key_start(&to, name->partition, &name->account, ranges[i][1]);
+		batch_give_back(batch, key_bytes(&from), key_bytes(&to));
+	}
+	key_start(&from, PARTITION_OWN, &name->account, 'i');
+	key_end_of(&from, &to);
+	batch_give_back(batch, key_bytes(&from), key_bytes(&to));
+	key_start(&from, PARTITION_OWN, NULL, 'O');
+	key_end_of(&from, &to);
+	batch_give_back(batch, key_bytes(&from), key_bytes(&to));
 }
 
 /* The session as it is; one never seen is remembered as erased. */
@@ -91,6 +110,8 @@ enum err erase_session(struct items *items, const Publisher__EraseSession *asked
 		items->metrics->sessions_erased_total++;
 	}
 	*ret_more = remove_insights(items, &name, &insights);
+	if (!*ret_more)
+		give_back(items->batch, &name);
 	items_touch(items, session);
 	session_save(session, items->batch);
 	err = items_write(items);

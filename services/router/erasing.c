@@ -30,6 +30,8 @@ struct erasing {
 	struct router *router;
 	struct uuid account;
 	char *device_id; /* NULL: all of the account */
+	uint8_t id[sizeof(struct uuid)];
+	size_t id_len;
 	struct waiting waiting[CALLS_MOST];
 	size_t n_waiting;
 	uint64_t sessions, frames, insights; /* removed so far */
@@ -137,7 +139,8 @@ static void run_event(struct router *router, struct command *command)
 		event.event_case = EVENTS__ROUTER_EVENT__EVENT_SESSIONS_ERASED;
 		event.sessions_erased = &sessions;
 	} else {
-		erased.device_id = erasing->device_id;
+		erased.has_id = 1; /* not by its name: that is to be gone */
+		erased.id = (ProtobufCBinaryData){ erasing->id_len, erasing->id };
 		event.event_case = EVENTS__ROUTER_EVENT__EVENT_ERASED;
 		event.erased = &erased;
 	}
@@ -283,10 +286,16 @@ static bool names_device(void *ctx, struct bytes bytes)
 	const Events__RouterEvent *event = (const Events__RouterEvent *)message;
 	const char *device_id = NULL;
 
-	if (event && event->event_case == EVENTS__ROUTER_EVENT__EVENT_SESSION_OPENED)
+	if (!event)
+		return false;
+	if (event->event_case == EVENTS__ROUTER_EVENT__EVENT_SESSION_OPENED)
 		device_id = event->session_opened->session->device_id;
-	else if (event && event->event_case == EVENTS__ROUTER_EVENT__EVENT_SESSION_RESUMED)
+	else if (event->event_case == EVENTS__ROUTER_EVENT__EVENT_SESSION_RESUMED)
 		device_id = event->session_resumed->session->device_id;
+	else if (event->event_case == EVENTS__ROUTER_EVENT__EVENT_ERASING)
+		device_id = event->erasing->device_id; /* of this removal, and of earlier ones */
+	else if (event->event_case == EVENTS__ROUTER_EVENT__EVENT_ERASED)
+		device_id = event->erased->device_id;
 	return device_id && strcmp(device_id, erasing->device_id) == 0;
 }
 
@@ -335,13 +344,16 @@ static void next(struct erasing *erasing)
 /* ---- the beginning ---- */
 
 static struct erasing *begin(struct router *router, const struct uuid *account,
-                             const char *device_id)
+                             const char *device_id, struct bytes id)
 {
 	struct erasing *erasing = xcalloc(1, sizeof *erasing);
 
 	erasing->router = router;
 	erasing->account = *account;
 	erasing->device_id = device_id ? xstrdup(device_id) : NULL;
+	MUST(id.len <= sizeof erasing->id);
+	memcpy(erasing->id, id.data, id.len);
+	erasing->id_len = id.len;
 	list_append(&router->erasings->all, &erasing->link);
 	timer_set(router->deps.loop, &erasing->timer, 0, on_time, erasing);
 	return erasing;
@@ -371,7 +383,7 @@ static void run_begin(struct router *router, struct command *command)
 	struct erasing *erasing = find(router, &command->account, device_id);
 	Events__RouterEvent event = command_event(command);
 	Events__Erasing began = EVENTS__ERASING__INIT;
-	struct uuid last;
+	struct uuid last, id;
 	enum err err = OK;
 
 	if (erasing) {
@@ -396,7 +408,10 @@ static void run_begin(struct router *router, struct command *command)
 		command_finish(command);
 		return;
 	}
+	id = uuid_new(clock_wall_ms());
 	began.device_id = (char *)device_id;
+	began.has_id = 1;
+	began.id = wire_bytes_of(&id);
 	event.event_case = EVENTS__ROUTER_EVENT__EVENT_ERASING;
 	event.erasing = &began;
 	command_append(command, &event);
@@ -405,12 +420,15 @@ static void run_begin(struct router *router, struct command *command)
 static void done_begin(struct router *router, struct command *command, enum err err)
 {
 	const char *device_id = device_in(command->request);
+	ProtobufCBinaryData id;
 
-	if (err == OK)
-		join(begin(router, &command->account, device_id), command->call,
-		     TAKE(command->request));
-	else
+	if (err == OK) {
+		id = command->event->erasing->id;
+		join(begin(router, &command->account, device_id, BYTES(id.data, id.len)),
+		     command->call, TAKE(command->request));
+	} else {
 		answer_failure(router, command->call, err);
+	}
 }
 
 static const struct command_ops begin_ops = { run_begin, done_begin };
@@ -453,9 +471,10 @@ void on_erase_account(struct router *router, const struct asker *asker, struct b
 
 /* ---- life ---- */
 
-static void go_on(void *ctx, const struct uuid *account, const char *device_id)
+static void go_on(void *ctx, const struct view_going *going)
 {
-	(void)begin(ctx, account, device_id[0] ? device_id : NULL);
+	(void)begin(ctx, &going->account, going->device_id[0] ? going->device_id : NULL,
+	            BYTES(going->id, going->id_len));
 }
 
 struct erasings *erasings_new(struct router *router)

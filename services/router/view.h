@@ -10,6 +10,7 @@
 #ifndef ROUTER_VIEW_H
 #define ROUTER_VIEW_H
 
+#include "common/keys.h"
 #include "common/store.h"
 #include "common/uuid.h"
 #include "events.pb-c.h"
@@ -69,8 +70,14 @@ CHECKED enum err view_each_device(struct store *store, const struct uuid *accoun
 /* OK: the device, or all of the account, is being erased. */
 CHECKED enum err view_erasing(struct store *store, const struct uuid *account,
                               const char *device_id);
-/* device_id "": all of the account. */
-typedef void view_erasing_fn(void *ctx, const struct uuid *account, const char *device_id);
+/* Those under way; device_id "": all of the account. */
+struct view_going {
+	struct uuid account;
+	char device_id[KEY_MAX];
+	uint8_t id[16]; /* of one that an earlier version began: fewer bytes */
+	size_t id_len;
+};
+typedef void view_erasing_fn(void *ctx, const struct view_going *erasing);
 CHECKED enum err view_each_erasing(struct store *store, view_erasing_fn *fn, void *ctx);
 
 /* Sessions not settled (open, or superseded and not yet ended at their publisher) by edge, in

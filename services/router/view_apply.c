@@ -1,11 +1,13 @@
 /* The half of view.h that writes. */
 #include "services/router/view.h"
 
+#include "common/journal.h"
 #include "common/log.h"
 #include "common/once.h"
 #include "common/wire.h"
 #include "services/router/row.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -212,7 +214,8 @@ static void on_erasing(const struct change *change, const Events__Erasing *erasi
 	const char *device_id = erasing->device_id ? erasing->device_id : "";
 
 	put(change, row_erasing_key(&change->account, device_id),
-	    BYTES(&change->at_ms, sizeof change->at_ms));
+	    erasing->has_id ? BYTES(erasing->id.data, erasing->id.len)
+	                    : BYTES(&change->at_ms, sizeof change->at_ms));
 }
 
 static void erase_session(const struct change *change, const struct uuid *id)
@@ -251,11 +254,44 @@ static bool has_session(void *ctx, const Events__SessionRow *row)
 	return false;
 }
 
+struct ending {
+	const struct change *change;
+	const Events__Erasing *erased;
+	char device_id[KEY_MAX]; /* "": all of the account */
+	bool found;
+};
+
+static void is_ending(void *ctx, const struct view_going *going)
+{
+	struct ending *ending = ctx;
+	const ProtobufCBinaryData *id = &ending->erased->id;
+
+	if (!uuid_equal(&going->account, &ending->change->account) || going->id_len != id->len ||
+	    memcmp(going->id, id->data, id->len) != 0)
+		return;
+	(void)snprintf(ending->device_id, sizeof ending->device_id, "%s", going->device_id);
+	ending->found = true;
+}
+
+/* What is deleted is gone from the disk too, and from the journal what it was called. */
+static void give_back(const struct change *change)
+{
+	struct key from, to;
+
+	key_start(&from, PARTITION_OWN, &change->account, 0);
+	key_start(&to, PARTITION_OWN, &change->account, 0x7f);
+	batch_give_back(change->batch, key_bytes(&from), key_bytes(&to));
+	key_start(&from, PARTITION_OWN, NULL, 'X');
+	key_end_of(&from, &to);
+	batch_give_back(change->batch, key_bytes(&from), key_bytes(&to));
+	journal_give_back(change->batch);
+}
+
 /* Not while there is a session: its opening was under way when the erasing began. */
-static void on_erased(const struct change *change, const Events__Erasing *erased)
+static void end_erasing(const struct change *change, const char *device_id)
 {
 	const struct view_sessions which = { .account = &change->account,
-		                             .device_id = erased->device_id,
+		                             .device_id = device_id[0] ? device_id : NULL,
 		                             .from_ms = INT64_MIN,
 		                             .to_ms = INT64_MAX };
 	bool any = false;
@@ -265,12 +301,26 @@ static void on_erased(const struct change *change, const Events__Erasing *erased
 	(void)found(view_each_session(change->store, &which, has_session, &any, &next), change);
 	if (any)
 		return;
-	drop(change, row_erasing_key(&change->account, erased->device_id ? erased->device_id : ""));
-	if (erased->device_id)
+	drop(change, row_erasing_key(&change->account, device_id));
+	give_back(change);
+	if (device_id[0])
 		return;
 	key_start(&from, PARTITION_OWN, &change->account, 0);
 	key_start(&to, PARTITION_OWN, &change->account, 0x7f);
 	batch_delete_range(change->batch, key_bytes(&from), key_bytes(&to));
+}
+
+static void on_erased(const struct change *change, const Events__Erasing *erased)
+{
+	struct ending ending = { .change = change, .erased = erased };
+
+	if (!erased->has_id) { /* by an earlier version */
+		end_erasing(change, erased->device_id ? erased->device_id : "");
+		return;
+	}
+	(void)found(view_each_erasing(change->store, is_ending, &ending), change);
+	if (ending.found) /* else a replay */
+		end_erasing(change, ending.device_id);
 }
 
 /* It goes on with another edge: out of the old one's, and open if it was closed. */

@@ -93,14 +93,15 @@ enum err view_each_erasing(struct store *store, view_erasing_fn *fn, void *ctx)
 	scan = scan_open(store, key_bytes(&from), key_bytes(&to), false);
 	while (scan_next(scan, &key, &value)) {
 		struct bytes row = key_row(key);
-		char device_id[KEY_MAX] = "";
-		struct uuid account;
+		struct view_going one = { .id_len = value.len };
 
-		MUST(row.len >= sizeof account && row.len < sizeof device_id);
-		memcpy(&account, row.data, sizeof account);
-		memcpy(device_id, (const uint8_t *)row.data + sizeof account,
-		       row.len - sizeof account);
-		fn(ctx, &account, device_id);
+		MUST(row.len >= sizeof one.account && row.len < sizeof one.device_id &&
+		     value.len <= sizeof one.id);
+		memcpy(&one.account, row.data, sizeof one.account);
+		memcpy(one.device_id, (const uint8_t *)row.data + sizeof one.account,
+		       row.len - sizeof one.account);
+		memcpy(one.id, value.data, value.len);
+		fn(ctx, &one);
 	}
 	err = scan_err(scan);
 	scan_close(scan);

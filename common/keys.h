@@ -52,6 +52,8 @@
  *                'Q' slot(4)+inc(16)    nil          the same, of its last report of reads
  *     auth,      'A' journal seq(8)     -            AuditRow: the account's part of the journal
  *     router     'A'                    nil          nothing: the rows above are whole
+ *     auth,      'V'                    nil          layout(1): which indexes are whole
+ *     router
  *     all        'j' seq(8)             nil          journal record
  *                'p'                    nil          journal position
  */

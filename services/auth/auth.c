@@ -1,6 +1,7 @@
 #include "services/auth/auth.h"
 
 #include "common/clock.h"
+#include "common/layout.h"
 #include "services/auth/change.h"
 #include "services/auth/audit.h"
 #include "services/auth/commands.h"
@@ -349,8 +350,10 @@ static void on_housekeeping(void *self)
 
 static enum err load(struct auth *auth)
 {
-	enum err err = edges_load(auth);
+	enum err err = layout_upgrade(auth->store, ROWS_LAYOUT, rows_fill);
 
+	if (err == OK)
+		err = edges_load(auth);
 	auth->loaded = true;
 	if (err == OK)
 		err = notices_load(&auth->notices, auth->store, auth->deps.bus_secret);

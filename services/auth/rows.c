@@ -1,5 +1,6 @@
 #include "services/auth/rows.h"
 
+#include "common/layout.h"
 #include "common/once.h"
 #include "services/auth/rows_internal.h"
 #include "services/auth/user_rows.h"
@@ -146,6 +147,25 @@ static void put_indexes(const Auth__Key *key, const struct uuid *account, const 
 }
 
 /* by: a successor descends from who has rotated, too. */
+enum err rows_fill(struct store *store, const struct uuid *account, struct store_batch *batch)
+{
+	AUTO(scan_close) struct store_scan *scan = rows_scan_table(store, account, 'k');
+	struct bytes key, value;
+	enum err err = OK;
+
+	while (err == OK && scan_next(scan, &key, &value)) {
+		AUTO(wire_free)
+		ProtobufCMessage *row = wire_unpack(&events__key_row__descriptor, value);
+		struct uuid id;
+
+		if (!row || !uuid_parse(((const Events__KeyRow *)row)->key->id, &id))
+			return ERR_MALFORMED;
+		put_indexes(((const Events__KeyRow *)row)->key, account, &id, batch);
+		err = layout_write(store, batch);
+	}
+	return err == OK ? scan_err(scan) : err;
+}
+
 static void apply_minted(const Events__KeyRow *row, const struct uuid *by, struct store_batch *view)
 {
 	struct uuid place[2] = { rows_id_of(row->account) };

@@ -18,6 +18,11 @@
 
 void rows_apply(const Events__AuthEvent *event, struct bytes packed, struct store_batch *view);
 
+/* The indexes of keys, for a store that is older than they are: layout.h. */
+#define ROWS_LAYOUT 1
+CHECKED enum err rows_fill(struct store *store, const struct uuid *account,
+                           struct store_batch *batch);
+
 /* A living key. The row is the caller's (wire_free). */
 CHECKED enum err rows_key(struct store *store, const struct uuid *account, const struct uuid *id,
                           Events__KeyRow **ret);

@@ -145,3 +145,62 @@ Test(devices, a_deletion_goes_on_after_a_restart_and_while_a_publisher_is_away)
 	pass(100);
 	assert_error(get_device(&alice, device.id), 404, 0, "no such device");
 }
+
+/* The rows of these tables go, as if a version that did not know them had written the store. */
+static void drop_tables(const char *tables)
+{
+	const uint8_t from[] = { 0xff, 0xfe }, to[] = { 0xff, 0xff };
+	AUTO(batch_free) struct store_batch *batch = batch_new();
+	struct store_scan *scan =
+	        scan_open(world.store, BYTES(from, sizeof from), BYTES(to, sizeof to), false);
+	struct bytes key, value;
+
+	while (scan_next(scan, &key, &value))
+		if (strchr(tables, ((const char *)key.data)[18]))
+			batch_delete(batch, key);
+	cr_assert_eq(scan_err(scan), OK);
+	scan_close(scan);
+	cr_assert_eq(store_write(world.store, batch), OK);
+}
+
+static Router__RouterReply *list_devices(const struct user *user)
+{
+	Router__RouterRequest request = ROUTER__ROUTER_REQUEST__INIT;
+	Router__ListDevices command = ROUTER__LIST_DEVICES__INIT;
+
+	request.command_case = ROUTER__ROUTER_REQUEST__COMMAND_LIST_DEVICES;
+	request.list_devices = &command;
+	return ask_as(user, &request);
+}
+
+Test(devices, and_sessions_that_an_older_version_wrote_are_listed)
+{
+	char model[UUID_TEXT], last[UUID_TEXT];
+	struct device device = a_device(model), other = { model, "another", 0, 1 };
+	Router__RouterReply *reply;
+	struct uuid first, second;
+
+	given_model(&alice, "watch", 1, model);
+	first = given_session(&alice, &device);
+	pass(10);
+	second = given_session(&alice, &device);
+	pass(10);
+	(void)given_session(&alice, &other);
+	(void)first;
+	for (int again = 0; again < 2; again++) { /* with the mark, nothing is made again */
+		drop_tables(again ? "" : "wcdDV");
+		restart();
+		reply = list_devices(&alice);
+		cr_assert_eq(reply->devices->n_items, 2);
+		cr_assert_str_eq(reply->devices->items[0]->device_id, "another");
+		uuid_text(&second, last);
+		cr_assert_str_eq(reply->devices->items[1]->last_session_id, last);
+		DONE_WITH(reply);
+		reply = list_sessions(&alice, 200, "closed");
+		cr_assert_eq(reply->sessions->n_items, 1);
+		DONE_WITH(reply);
+		reply = list_sessions(&alice, 200, "open");
+		cr_assert_eq(reply->sessions->n_items, 2);
+		DONE_WITH(reply);
+	}
+}

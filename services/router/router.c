@@ -1,6 +1,7 @@
 #include "services/router/router.h"
 
 #include "common/clock.h"
+#include "common/layout.h"
 #include "common/log.h"
 #include "services/router/audit.h"
 #include "services/router/core.h"
@@ -235,7 +236,9 @@ enum err router_new(const struct router_deps *deps, struct router **ret)
 	        .run = run_once,
 	        .service = router,
 	});
-	err = view_all_held(deps->store, count_open, router);
+	err = layout_upgrade(deps->store, VIEW_LAYOUT, view_fill);
+	if (err == OK)
+		err = view_all_held(deps->store, count_open, router);
 	if (err == OK)
 		err = audit_fill(&audit_of_router, deps->store, router->journal);
 	if (err == OK)

@@ -56,6 +56,11 @@ CHECKED enum err view_each_session(struct store *store, const struct view_sessio
 
 /* ---- devices: view_devices.c ---- */
 
+/* The indexes of sessions and devices, for a store that is older than they are: layout.h. */
+#define VIEW_LAYOUT 1
+CHECKED enum err view_fill(struct store *store, const struct uuid *account,
+                           struct store_batch *batch);
+
 /* The newest session of a device with any model. */
 CHECKED enum err view_last_session(struct store *store, const struct uuid *account,
                                    const char *device_id, struct uuid *ret);

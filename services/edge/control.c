@@ -83,11 +83,21 @@ static void on_sockets_of(struct question *question)
 	        ingest_devices(question->edge, &key, question->devices, DEVICES_TOLD);
 }
 
+static void end_slots(struct edge *edge, const Events__SlotsEnded *ended)
+{
+	struct uuid account, model;
+
+	if (wire_id(ended->account, &account) && wire_id(ended->model, &model))
+		ingest_slots_ended(edge, &account, &model, ended->slots, ended->n_slots);
+}
+
 static void on_open_sessions(struct question *question)
 {
 	struct edge *edge = question->edge;
 	size_t most = uplinks_count(edge->uplinks) + closing_count(edge), n;
 
+	for (size_t i = 0; i < question->request->n_slots_ended; i++)
+		end_slots(edge, question->request->slots_ended[i]);
 	/* All of them: what is left out, the router takes for lost, and closes. */
 	question->ids = xcalloc(most, sizeof(struct uuid));
 	n = uplinks_sessions(edge->uplinks, question->ids, most);
@@ -185,15 +195,14 @@ static void on_router_event(void *ctx, struct bytes event)
 	AUTO(wire_free)
 	ProtobufCMessage *message = wire_unpack(&events__router_broadcast__descriptor, event);
 	const Events__RouterBroadcast *broadcast = (const Events__RouterBroadcast *)message;
-	const Events__SlotsEnded *ended = broadcast ? broadcast->slots_ended : NULL;
-	struct uuid session, account, model;
+	struct uuid session;
 
 	if (broadcast && broadcast->has_superseded_session &&
 	    wire_id(broadcast->superseded_session, &session))
 		ingest_superseded(edge, &session,
 		                  broadcast->has_below_epoch ? broadcast->below_epoch : UINT64_MAX);
-	if (ended && wire_id(ended->account, &account) && wire_id(ended->model, &model))
-		ingest_slots_ended(edge, &account, &model, ended->slots, ended->n_slots);
+	if (broadcast && broadcast->slots_ended)
+		end_slots(edge, broadcast->slots_ended);
 }
 
 static void refresh_gauges(struct edge *edge)

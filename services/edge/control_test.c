@@ -1,5 +1,6 @@
 #include "services/edge/control.h"
 
+#include "common/frame.h"
 #include "services/edge/fake_net.h"
 
 TestSuite(control, .init = edge_serves, .fini = edge_close);
@@ -157,6 +158,37 @@ Test(control, lists_sessions_until_the_router_knows_of_their_end)
 	cr_assert_eq(open_sessions(), 1, "the router does not know yet");
 	router_is_done();
 	cr_assert_eq(open_sessions(), 0);
+}
+
+Test(control, hears_of_ended_slots_when_it_is_asked_what_it_has)
+{
+	struct conn *conn = client_open(NET_INGEST, DEVICE);
+	Edge__EdgeRequest request = EDGE__EDGE_REQUEST__INIT;
+	Events__SlotsEnded ended = EVENTS__SLOTS_ENDED__INIT, *all[] = { &ended };
+	struct uuid account = id_of(900), model;
+	Raeh__Empty empty = RAEH__EMPTY__INIT;
+	uint32_t slots[] = { 0 };
+	uint8_t frame[FRAME_HEAD_BYTES + 2] = { 0 };
+
+	key_is_good();
+	router_opens();
+	turn();
+	publisher_takes(0);
+	cr_assert(uuid_parse(MODEL_ID, &model));
+	ended.account = wire_bytes_of(&account);
+	ended.model = wire_bytes_of(&model);
+	ended.slots = slots;
+	ended.n_slots = 1;
+	request.command_case = EDGE__EDGE_REQUEST__COMMAND_OPEN_SESSIONS;
+	request.open_sessions = &empty;
+	request.n_slots_ended = 1;
+	request.slots_ended = all;
+	for (int again = 0; again < 2; again++)
+		wire_free(&ask(&request)->base);
+	cr_assert_not(conn->closing, "not before it sends one");
+	frame_head(&(struct frame){ .sample_count = 1, .t0_epoch_ms = FAKE_WALL_MS }, frame);
+	client_sends(conn, true, BYTES(frame, sizeof frame));
+	cr_assert_eq(conn->code, 4004);
 }
 
 Test(control, closes_a_superseded_session)

@@ -1,4 +1,5 @@
 /* The commands that change a device model or its channels. See models.h. */
+#include "services/router/ended.h"
 #include "services/router/models.h"
 
 #include "common/clock.h"
@@ -123,7 +124,7 @@ static void run_change(struct router *router, struct command *command)
 		command_finish(command);
 }
 
-/* May be lost: a device of this model that goes on sending is then told when it reconnects. */
+/* May be lost: the next round of the reconciliation tells each edge again. */
 static void tell_slots_ended(struct router *router, const struct command *command,
                              const Events__ModelChanged *changed)
 {
@@ -131,6 +132,8 @@ static void tell_slots_ended(struct router *router, const struct command *comman
 	Events__SlotsEnded ended = EVENTS__SLOTS_ENDED__INIT;
 	struct buf buf = { 0 };
 
+	ended_add(router->ended, &command->account, &command->id, changed->ended_slots,
+	          changed->n_ended_slots);
 	ended.account = wire_bytes_of(&command->account);
 	ended.model = wire_bytes_of(&command->id);
 	ended.n_slots = changed->n_ended_slots;

@@ -276,6 +276,52 @@ Test(changes, every_edge_is_told_which_slot_has_ended)
 	cr_assert_eq(broadcast->slots_ended->slots[0], 1);
 }
 
+/* The slots that an edge is told have ended, when it is asked what it has; 0: it is not asked. */
+static size_t ended_told(struct request *request, uint32_t *ret_slot)
+{
+	AUTO(wire_free)
+	ProtobufCMessage *message = wire_unpack(&edge__edge_request__descriptor,
+	                                        BYTES(request->bytes.data, request->bytes.len));
+	const Edge__EdgeRequest *asks = (const Edge__EdgeRequest *)message;
+
+	cr_assert_eq(asks->command_case, EDGE__EDGE_REQUEST__COMMAND_OPEN_SESSIONS);
+	if (asks->n_slots_ended == 0)
+		return 0;
+	*ret_slot = asks->slots_ended[0]->slots[0];
+	return asks->slots_ended[0]->n_slots;
+}
+
+Test(changes, a_lost_broadcast_of_an_ended_slot_is_repaired_by_the_next_round_and_a_restart)
+{
+	Auth__AuthReply reply = AUTH__AUTH_REPLY__INIT;
+	Auth__LiveEdges live = AUTH__LIVE_EDGES__INIT;
+	Auth__LiveEdge edge = AUTH__LIVE_EDGE__INIT, *edges[] = { &edge };
+	char id[UUID_TEXT], last[UUID_TEXT];
+	const struct device device = { id, "watch", 0, 1 };
+	struct uuid incarnation = { { 1 } };
+	uint32_t slot = 99;
+
+	given_model(&alice, "Watch", 2, id);
+	(void)given_session(&alice, &device);
+	channel_id(id, 1, last);
+	assert_done(delete_channel(&alice, id, last));
+
+	edge.incarnation = wire_bytes_of(&incarnation);
+	live.n_edges = 1;
+	live.edges = edges;
+	reply.result_case = AUTH__AUTH_REPLY__RESULT_LIVE_EDGES;
+	reply.live_edges = &live;
+	for (int again = 0; again < 2; again++) {
+		if (again)
+			restart();
+		for (int ms = 0; ms < 10000 && !asked("auth"); ms++)
+			pass(1);
+		answer_request(asked("auth"), OK, &reply.base);
+		cr_assert_eq(ended_told(asked("edge-0"), &slot), 1);
+		cr_assert_eq(slot, 1);
+	}
+}
+
 Test(changes, a_channel_added_twice_by_one_command_is_there_once_after_a_restart_too)
 {
 	char id[UUID_TEXT];

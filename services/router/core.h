@@ -51,6 +51,7 @@ struct router {
 	struct answers *answers;
 	struct reconcile *reconcile;
 	struct erasings *erasings;
+	struct ended *ended;
 	struct model_cache *models; /* for opening sessions */
 	struct once *once;
 	struct router_metrics metrics;

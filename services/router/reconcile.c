@@ -6,6 +6,7 @@
 #include "edge.pb-c.h"
 #include "services/router/closing.h"
 #include "services/router/core.h"
+#include "services/router/ended.h"
 #include "services/router/view.h"
 
 #include <stdio.h>
@@ -199,6 +200,7 @@ static void ask_next_edge(struct reconcile *reconcile)
 	}
 	request.command_case = EDGE__EDGE_REQUEST__COMMAND_OPEN_SESSIONS;
 	request.open_sessions = &empty;
+	request.n_slots_ended = ended_all(reconcile->router->ended, &request.slots_ended);
 	ask_edge(reconcile, &reconcile->live[reconcile->asked], &request, ASK_DEADLINE_MS, on_edge,
 	         reconcile);
 }

@@ -6,6 +6,7 @@
 #include "services/router/audit.h"
 #include "services/router/core.h"
 #include "services/router/devices.h"
+#include "services/router/ended.h"
 #include "services/router/model_cache.h"
 #include "services/router/models.h"
 #include "services/router/reconcile.h"
@@ -202,6 +203,20 @@ static void on_first_sync(void *ctx)
 	_exit(EXIT_FAILURE);
 }
 
+/* Its edge may not have heard which slots of its model have ended. */
+static void add_ended(struct router *router, const struct view_held *held,
+                      const Events__SessionRow *session)
+{
+	Events__ModelRow *row;
+	struct uuid model;
+
+	MUST(uuid_parse(session->session->device_model_id, &model)); /* we wrote it */
+	if (view_model(router->deps.store, &held->account, &model, &row) != OK)
+		return;
+	ended_add_missing(router->ended, &held->account, row);
+	wire_free(&row->base);
+}
+
 static bool count_open(void *ctx, const struct view_held *held)
 {
 	struct router *router = ctx;
@@ -209,6 +224,7 @@ static bool count_open(void *ctx, const struct view_held *held)
 
 	if (view_session(router->deps.store, &held->account, &held->session, &row) == OK) {
 		router->metrics.sessions_open += !row->has_close_code;
+		add_ended(router, held, row);
 		wire_free(&row->base);
 	}
 	return true;
@@ -224,6 +240,7 @@ enum err router_new(const struct router_deps *deps, struct router **ret)
 	memcpy(router->secret, deps->secret, sizeof router->secret);
 	router->deps.secret = router->secret;
 	router->commands = commands_new();
+	router->ended = ended_new();
 	router->answers = answers_new();
 	router->models = model_cache_new(deps->store);
 	router->journal = journal_open(deps->store, deps->loop, on_event, router);
@@ -266,6 +283,7 @@ void router_free(struct router *router)
 	commands_free(router->commands);
 	reconcile_free(router->reconcile);
 	answers_free(router->answers);
+	ended_free(router->ended);
 	once_free(router->once);
 	sodium_memzero(router->secret, sizeof router->secret);
 	mem_free(router);

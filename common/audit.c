@@ -53,17 +53,16 @@ enum err audit_fill(const struct audit_source *source, struct store *store, stru
 {
 	AUTO(batch_free) struct store_batch *batch = batch_new();
 	struct filling filling = { source, store, batch, 0, OK };
+	static const uint8_t mark = AUDIT_FILLED;
 	struct key key = audit_filled_key();
-	struct buf mark = { 0 };
-	enum err err = store_get(store, key_bytes(&key), &mark);
+	enum err err = audit_filled(store);
 
-	buf_free(&mark);
 	if (err != ERR_NOT_FOUND)
 		return err;
 	journal_read(journal, 1, fill_one, &filling);
 	if (filling.err != OK)
 		return filling.err;
-	batch_put(batch, key_bytes(&key), BYTES("", 0));
+	batch_put(batch, key_bytes(&key), BYTES(&mark, 1));
 	err = store_write(store, batch);
 	return err == ERR_LIMIT ? OK : err; /* the disk is full: the next start tries again */
 }
@@ -127,7 +126,8 @@ static bool is_key(bool has, ProtobufCBinaryData field, const struct uuid *key)
 
 static bool passes(const struct wanted *wanted, const Events__AuditRow *row)
 {
-	if (row->at_ms < wanted->from_ms || row->at_ms > wanted->to_ms)
+	if (row->at_ms < wanted->from_ms || row->at_ms > wanted->to_ms ||
+	    audit_is_among(wanted->source->hidden, row->action))
 		return false;
 	if (wanted->action && strcmp(wanted->action, row->action) != 0)
 		return false;

@@ -26,6 +26,7 @@
 struct audit_source {
 	const ProtobufCMessageDescriptor *event;
 	const char *const *silent; /* names of events that are no part of it; NULL ends them */
+	const char *const *hidden; /* … that have rows, to be erased by, and are not shown */
 	char letter;
 	const char *const *erasures; /* names of those after which records are redacted */
 	bool erases_all;             /* and then all of the account's, what comes behind too */

@@ -209,11 +209,8 @@ enum err audit_check(const struct audit_source *source, struct store *store,
                      struct journal_check *ret)
 {
 	struct checking checking = { .source = source, .store = store };
-	struct key key = audit_filled_key();
-	struct buf mark = { 0 };
-	enum err err = store_get(store, key_bytes(&key), &mark);
+	enum err err = audit_filled(store);
 
-	buf_free(&mark);
 	if (err == ERR_NOT_FOUND) /* the rows are not made yet: the next start does */
 		return journal_check(store, ret);
 	err = journal_check_with(store, look_at_record, &checking, ret);

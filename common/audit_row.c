@@ -102,10 +102,10 @@ static uint64_t count_of(const ProtobufCMessage *message)
 	               : 1;
 }
 
-static bool is_silent(const struct audit_source *source, const char *name)
+bool audit_is_among(const char *const *names, const char *name)
 {
-	for (const char *const *one = source->silent; *one; one++)
-		if (strcmp(*one, name) == 0)
+	for (; *names; names++)
+		if (strcmp(*names, name) == 0)
 			return true;
 	return false;
 }
@@ -129,6 +129,18 @@ struct key audit_filled_key(void)
 	return key;
 }
 
+enum err audit_filled(struct store *store)
+{
+	struct key key = audit_filled_key();
+	struct buf mark = { 0 };
+	enum err err = store_get(store, key_bytes(&key), &mark);
+
+	if (err == OK && (mark.len != 1 || mark.data[0] != AUDIT_FILLED))
+		err = ERR_NOT_FOUND;
+	buf_free(&mark);
+	return err;
+}
+
 bool audit_row_of(const struct audit_source *source, const ProtobufCMessage *event,
                   struct audit_row *ret)
 {
@@ -136,7 +148,8 @@ bool audit_row_of(const struct audit_source *source, const ProtobufCMessage *eve
 	const ProtobufCMessage *what = chosen(event, &name);
 	Events__AuditRow *row = &ret->row;
 
-	if (!what || is_silent(source, name) || !find_account(event, what, &ret->account))
+	if (!what || audit_is_among(source->silent, name) ||
+	    !find_account(event, what, &ret->account))
 		return false;
 	events__audit_row__init(row);
 	row->at_ms = *(const int64_t *)member(event, field_of(event, "at_ms"));

@@ -20,7 +20,11 @@ bool audit_row_of(const struct audit_source *source, const ProtobufCMessage *eve
 const Raeh__Origin *audit_origin(const ProtobufCMessage *event);
 
 struct key audit_row_key(const struct uuid *account, uint64_t seq);
-/* Is there when the rows are whole. */
+bool audit_is_among(const char *const *names, const char *name);
+/* Whose value is AUDIT_FILLED when the rows are whole. */
 struct key audit_filled_key(void);
+#define AUDIT_FILLED '2' /* an older version's is empty: it had no rows of what is hidden */
+/* ERR_NOT_FOUND: they are not. */
+enum err audit_filled(struct store *store);
 
 #endif

@@ -8,10 +8,12 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-static const char *const silent[] = { "session_closed", "kept", NULL };
+static const char *const silent[] = { "session_closed", NULL };
+static const char *const hidden[] = { "kept", NULL };
 static const char *const erasures[] = { "erasing", NULL };
-static const struct audit_source source = { &events__router_event__descriptor, silent, 'r',
-	                                    erasures, false };
+static const struct audit_source source = {
+	&events__router_event__descriptor, silent, hidden, 'r', erasures, false
+};
 static const struct uuid account = { { 1 } }, other = { { 2 } };
 static int64_t now_us;
 static struct loop *loop;
@@ -149,6 +151,37 @@ Test(audit, leaves_out_what_its_service_keeps_silent_about)
 	event.session_closed = &closed;
 	append(&event);
 	expect(&all, "");
+}
+
+static bool any(void *ctx, struct bytes event)
+{
+	(void)ctx;
+	(void)event;
+	return true;
+}
+
+Test(audit, erases_what_it_does_not_show)
+{
+	AUTO(batch_free) struct store_batch *batch = batch_new();
+	Raeh__ListAudit all = RAEH__LIST_AUDIT__INIT;
+	Events__RouterEvent event = EVENTS__ROUTER_EVENT__INIT;
+	Raeh__Kept kept = RAEH__KEPT__INIT;
+	struct buf buf = { 0 };
+	uint64_t after = 0;
+
+	kept.account = wire_bytes_of(&account);
+	kept.name = kept.body = wire_bytes_of(&other);
+	kept.state = RAEH__KEPT__STATE__DONE;
+	event.account = wire_bytes_of(&account);
+	event.event_case = EVENTS__ROUTER_EVENT__EVENT_KEPT;
+	event.kept = &kept;
+	append(&event);
+	expect(&all, "");
+	cr_assert_eq(journal_get(journal, 1, &buf), OK);
+	cr_assert_eq(audit_redact(store, journal, &account, &after, batch, any, NULL), OK);
+	cr_assert_eq(store_write(store, batch), OK);
+	cr_assert_eq(journal_get(journal, 1, &buf), ERR_NOT_FOUND);
+	buf_free(&buf);
 }
 
 Test(audit, filters_by_time_key_and_action)

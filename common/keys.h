@@ -51,7 +51,7 @@
  *                'R' slot(4)+inc(16)    nil          number(8)+wall ms(8) of its last report
  *                'Q' slot(4)+inc(16)    nil          the same, of its last report of reads
  *     auth,      'A' journal seq(8)     -            AuditRow: the account's part of the journal
- *     router     'A'                    nil          nothing: the rows above are whole
+ *     router     'A'                    nil          '2': the rows above are whole
  *     auth,      'V'                    nil          layout(1): which indexes are whole
  *     router
  *     all        'j' seq(8)             nil          journal record

@@ -253,7 +253,11 @@ def test_a_deleted_account_leaves_no_data_and_others_theirs(stack):
     email = f"{secrets.token_hex(12)}@example.com"
     account = stack.admin("account", "create", "--email", email)["account_id"]
     key, second = stack.key(account), stack.key(account)
-    assert files_with(stack, email)
+    name = f"watch {secrets.token_hex(12)}"
+    with rest(stack, key) as http:  # its answer is kept, for a repeat
+        assert http.post("/v1/device-models", json={"name": name},
+                         headers={"Idempotency-Key": "once"}).status_code == 201
+    assert files_with(stack, email) and files_with(stack, name)
     other = stack.key()
     model = make_model(stack, key)
     sessions = sessions_of(stack, key, model, "x", 2, seconds=3)
@@ -269,6 +273,7 @@ def test_a_deleted_account_leaves_no_data_and_others_theirs(stack):
         for session in sessions:
             assert http.get(f"/v1/sessions/{session}").status_code == 404
     until("no file holds its e-mail", lambda: not files_with(stack, email), 60, 0.2)
+    until("nor what its model was called", lambda: not files_with(stack, name), 60, 0.2)
     # The chain holds without what was personal; auth and router come up with what is left.
     assert redacted(stack, "auth") >= 2 and redacted(stack, "router") >= 3
     for name in ("auth", "router"):

@@ -173,6 +173,19 @@ static void answer_receipts(struct group *group, Auth__Receipt **items, size_t n
 	answer(group, &reply);
 }
 
+/* The receipt names those that went with its key, not those that it found living. */
+static void answer_cascade(struct group *group, Auth__Receipt *receipt)
+{
+	size_t n = receipt->n_children;
+	char **living = receipt->children;
+
+	receipt->n_children = group->n_children;
+	receipt->children = group->children;
+	answer_receipts(group, &receipt, 1, false);
+	receipt->n_children = n;
+	receipt->children = living;
+}
+
 static void conclude(struct group *group)
 {
 	Auth__Receipt **items;
@@ -192,15 +205,10 @@ static void conclude(struct group *group)
 		items[n++] = member->receipt;
 		member->receipt->has_cascaded = member->receipt->cascaded = group->cascade;
 	}
-	if (group->cascade && !group->external_id) {
-		items[0]->n_children = group->n_children;
-		items[0]->children = group->children;
-	}
-	answer_receipts(group, items, n, false);
-	if (group->cascade && !group->external_id) {
-		items[0]->n_children = 0;
-		items[0]->children = NULL;
-	}
+	if (group->cascade && !group->external_id)
+		answer_cascade(group, items[0]);
+	else
+		answer_receipts(group, items, n, false);
 	mem_free(items);
 }
 

@@ -7,6 +7,7 @@
 #include "services/edge/query.h"
 
 #include <string.h>
+#include <strings.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -49,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		     (cookie_is_login(credential) && cookie_is_own_origin(&request) && origin[0]));
 	else
 		MUST(why[0] != '\0' && strnlen(why, sizeof why) < sizeof why);
-	MUST(!answer || strcmp(answer, "bearer") == 0);
+	MUST(!answer || strcasecmp(answer, "bearer") == 0);
 	if (query_get(query, "device_id", value, sizeof value) == OK)
 		MUST(strlen(value) < sizeof value);
 	return 0;

@@ -1,3 +1,4 @@
+#include "common/layout_fixture.h"
 #include "services/auth/fixture.h"
 
 #include "services/auth/group.h"
@@ -245,30 +246,13 @@ Test(group, impact_adds_up_what_the_edges_say_and_counts_the_silent)
 	cr_assert_eq(status_of(ask_impact("garbage")), 404);
 }
 
-/* The rows of these tables go, as if a version that did not know them had written the store. */
-static void drop_tables(const char *tables)
-{
-	const uint8_t from[] = { 0xff, 0xfe }, to[] = { 0xff, 0xff };
-	AUTO(batch_free) struct store_batch *batch = batch_new();
-	struct store_scan *scan =
-	        scan_open(fx.store, BYTES(from, sizeof from), BYTES(to, sizeof to), false);
-	struct bytes key, value;
-
-	while (scan_next(scan, &key, &value))
-		if (strchr(tables, ((const char *)key.data)[18]))
-			batch_delete(batch, key);
-	cr_assert_eq(scan_err(scan), OK);
-	scan_close(scan);
-	cr_assert_eq(store_write(fx.store, batch), OK);
-}
-
 Test(group, knows_the_children_and_the_users_keys_that_an_older_version_wrote)
 {
 	Auth__Key *child = minted_by(asker, "user 7");
 	struct fake_call *call;
 
 	(void)minted_by(asker, NULL);
-	drop_tables("cxV");
+	layout_drop_tables(fx.store, "cxV");
 	restart();
 
 	call = ask_revoke_external("user 7");

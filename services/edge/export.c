@@ -357,11 +357,8 @@ static size_t count_of_account(const struct rest *rest)
 	LIST_EACH(link, &rest->edge->requests)
 	{
 		const struct rest *other = LIST_OWNER(link, struct rest, link);
-		const Raeh__Principal *principal =
-		        other->stream == &stream ? rest_principal(other) : NULL;
 
-		n += principal && asker &&
-		     memcmp(principal->account.data, asker->account.data, sizeof(struct uuid)) == 0;
+		n += other->stream == &stream && asker && rest_is_of(other, asker);
 	}
 	return n;
 }

@@ -306,16 +306,21 @@ static inline struct conn *conn_new(enum net_endpoint endpoint)
 	return conn;
 }
 
-static inline struct conn *client_open(enum net_endpoint endpoint, const char *query)
+static inline struct net_request stream_request(enum net_endpoint endpoint, const char *query)
 {
-	struct conn *conn = conn_new(endpoint);
-	const struct net_request request = {
+	return (struct net_request){
 		.endpoint = endpoint,
 		.method = "GET",
 		.path = "/stream",
 		.query = query,
 		.peer = "10.0.0.1",
 	};
+}
+
+static inline struct conn *client_open(enum net_endpoint endpoint, const char *query)
+{
+	struct conn *conn = conn_new(endpoint);
+	const struct net_request request = stream_request(endpoint, query);
 
 	edge_net_events.on_open(fake.edge, conn, &request);
 	return conn;
@@ -325,13 +330,7 @@ static inline struct conn *client_open(enum net_endpoint endpoint, const char *q
 static inline struct conn *client_upgrades(enum net_endpoint endpoint, const char *query)
 {
 	struct conn *conn = conn_new(NET_HTTP);
-	const struct net_request request = {
-		.endpoint = endpoint,
-		.method = "GET",
-		.path = "/stream",
-		.query = query,
-		.peer = "10.0.0.1",
-	};
+	const struct net_request request = stream_request(endpoint, query);
 
 	conn->wanted = endpoint;
 	cr_assert(edge_net_events.hold_upgrade(fake.edge, conn, &request));

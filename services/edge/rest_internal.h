@@ -95,6 +95,8 @@ void rest_answer_message(struct rest *rest, const ProtobufCMessage *result, cons
 void rest_hold(struct rest *rest, size_t bytes);
 /* False: with what it holds, too much is held; the client is told REST_NO_ROOM with 503. */
 bool rest_has_room(const struct rest *rest);
+/* It was asked by the account of this one. */
+bool rest_is_of(const struct rest *rest, const Raeh__Principal *asker);
 #define REST_NO_ROOM "too many long answers wait to be read"
 
 /* ---- rest_cache.c ---- */

@@ -10,6 +10,14 @@ void rest_hold(struct rest *rest, size_t bytes)
 	rest->held_bytes = bytes;
 }
 
+bool rest_is_of(const struct rest *rest, const Raeh__Principal *asker)
+{
+	const Raeh__Principal *principal = rest_principal(rest);
+
+	return principal &&
+	       memcmp(principal->account.data, asker->account.data, sizeof(struct uuid)) == 0;
+}
+
 static size_t held_by_account(const struct rest *rest, const Raeh__Principal *asker)
 {
 	size_t bytes = 0;
@@ -17,11 +25,8 @@ static size_t held_by_account(const struct rest *rest, const Raeh__Principal *as
 	LIST_EACH(link, &rest->edge->requests)
 	{
 		const struct rest *other = LIST_OWNER(link, struct rest, link);
-		const Raeh__Principal *principal =
-		        other->held_bytes > 0 ? rest_principal(other) : NULL;
 
-		if (principal &&
-		    memcmp(principal->account.data, asker->account.data, sizeof(struct uuid)) == 0)
+		if (other->held_bytes > 0 && rest_is_of(other, asker))
 			bytes += other->held_bytes;
 	}
 	return bytes;

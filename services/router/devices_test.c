@@ -1,5 +1,6 @@
 /* Devices, and the erasing of what is kept of them. */
 #include "publisher.pb-c.h"
+#include "common/layout_fixture.h"
 #include "services/router/world.h"
 
 TestSuite(devices, .init = setup, .fini = teardown);
@@ -146,23 +147,6 @@ Test(devices, a_deletion_goes_on_after_a_restart_and_while_a_publisher_is_away)
 	assert_error(get_device(&alice, device.id), 404, 0, "no such device");
 }
 
-/* The rows of these tables go, as if a version that did not know them had written the store. */
-static void drop_tables(const char *tables)
-{
-	const uint8_t from[] = { 0xff, 0xfe }, to[] = { 0xff, 0xff };
-	AUTO(batch_free) struct store_batch *batch = batch_new();
-	struct store_scan *scan =
-	        scan_open(world.store, BYTES(from, sizeof from), BYTES(to, sizeof to), false);
-	struct bytes key, value;
-
-	while (scan_next(scan, &key, &value))
-		if (strchr(tables, ((const char *)key.data)[18]))
-			batch_delete(batch, key);
-	cr_assert_eq(scan_err(scan), OK);
-	scan_close(scan);
-	cr_assert_eq(store_write(world.store, batch), OK);
-}
-
 static Router__RouterReply *list_devices(const struct user *user)
 {
 	Router__RouterRequest request = ROUTER__ROUTER_REQUEST__INIT;
@@ -188,7 +172,7 @@ Test(devices, and_sessions_that_an_older_version_wrote_are_listed)
 	(void)given_session(&alice, &other);
 	(void)first;
 	for (int again = 0; again < 2; again++) { /* with the mark, nothing is made again */
-		drop_tables(again ? "" : "wcdDV");
+		layout_drop_tables(world.store, again ? "" : "wcdDV");
 		restart();
 		reply = list_devices(&alice);
 		cr_assert_eq(reply->devices->n_items, 2);

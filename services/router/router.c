@@ -207,14 +207,12 @@ static void on_first_sync(void *ctx)
 static void add_ended(struct router *router, const struct view_held *held,
                       const Events__SessionRow *session)
 {
-	Events__ModelRow *row;
+	const Events__ModelRow *row;
 	struct uuid model;
 
 	MUST(uuid_parse(session->session->device_model_id, &model)); /* we wrote it */
-	if (view_model(router->deps.store, &held->account, &model, &row) != OK)
-		return;
-	ended_add_missing(router->ended, &held->account, row);
-	wire_free(&row->base);
+	if (model_cache_get(router->models, &held->account, &model, &row) == OK)
+		ended_add_missing(router->ended, &held->account, row);
 }
 
 static bool count_open(void *ctx, const struct view_held *held)
